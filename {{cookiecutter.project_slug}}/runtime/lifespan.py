@@ -1,0 +1,58 @@
+"""What opens and closes with the server."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+
+from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+
+type Resource = Callable[[], AbstractAsyncContextManager[object]]
+
+
+class Lifespan:
+    """Wrap an ASGI application so that resources open before its first request and close after its last.
+
+    Django itself refuses the lifespan protocol. A server that speaks it (uvicorn, granian) starts and stops the
+    resources through `__call__`; one that does not, and a test, enters `running()`.
+
+    `resources` are functions without arguments that return an async context manager. They are opened in order and
+    closed in reverse; one that cannot be opened keeps the server from starting.
+    """
+
+    def __init__(self, application: ASGI3Application, *resources: Resource) -> None:
+        self.application = application
+        self.resources = resources
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Hold every resource open."""
+        async with AsyncExitStack() as stack:
+            for resource in self.resources:
+                await stack.enter_async_context(resource())
+            yield
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Speak the lifespan protocol with the server; pass everything else on."""
+        if scope["type"] == "lifespan":
+            await self.speak_lifespan(receive, send)
+        else:
+            await self.application(scope, receive, send)
+
+    async def speak_lifespan(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Answer the server's startup and shutdown events.
+
+        The exception of a resource is raised again after the server has been told, so that it is logged where it was.
+        """
+        await receive()
+        started = False
+        try:
+            async with self.running():
+                started = True
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as error:
+            if started:
+                await send({"type": "lifespan.shutdown.failed", "message": str(error)})
+            else:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})

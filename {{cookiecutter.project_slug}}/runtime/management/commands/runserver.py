@@ -1,0 +1,96 @@
+"""`manage.py runserver`: the ASGI application on the service's own server, and again when its code changes."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError
+from django.core.management.commands import runserver
+
+from runtime.server import serve
+
+# Seconds that the server has to stop before its successor starts.
+STOP_TIMEOUT = 10
+
+
+class Command(runserver.Command):
+    """Django's command, except for what it serves and how it reloads."""
+
+    help = "Serves the ASGI application, with WebSockets and lifespan, and reloads when the code changes."
+
+    def run(self, **options: Any) -> None:
+        """Serve at the address that `handle` has parsed, in a child process if it is to reload."""
+        self.refuse_a_taken_port()
+        if options["use_reloader"]:
+            run_and_reload([sys.executable, *sys.argv, "--noreload"], Path(settings.BASE_DIR))
+        else:
+            self.inner_run(**options)
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        """Check the project as Django's command does, then serve it."""
+        if not options["skip_checks"]:
+            self.check(display_num_errors=True)
+        self.check_migrations()
+        address = f"[{self.addr}]" if self.use_ipv6 else self.addr
+        self.stdout.write(f"Serving {settings.ASGI_APPLICATION} at http://{address}:{self.port}/ (Ctrl-C stops it)")
+        self.stdout.flush()
+        # A server raises the signal again once it has stopped, and Python would die of it without its exit handlers.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        try:
+            serve(":".join(settings.ASGI_APPLICATION.rsplit(".", 1)), self.addr, int(self.port))
+        except KeyboardInterrupt:
+            sys.exit(0)
+
+    def refuse_a_taken_port(self) -> None:
+        """Raise CommandError when nothing can listen at the address: each server would say so in its own way."""
+        family = socket.AF_INET6 if self.use_ipv6 else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.addr, int(self.port)))
+            except (OSError, OverflowError) as error:
+                raise CommandError(
+                    f"Cannot listen at {self.addr}:{self.port}: {error}. Name another, as in `runserver 8001`."
+                ) from error
+
+
+def run_and_reload(command: list[str], directory: Path) -> None:
+    """Run a command until SIGINT or SIGTERM, and anew after each change to the code in a directory.
+
+    Unlike Django's reloader it stops the server instead of killing it, so that what is open is closed.
+    """
+    from watchfiles import watch  # a development dependency
+
+    stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    while not stopped.is_set():
+        process = subprocess.Popen(command)  # noqa: S603 (our own command line)
+        try:
+            next(watch(*watched(directory), watch_filter=is_code, stop_event=stopped), None)
+        except KeyboardInterrupt:
+            # The terminal has sent it to the server as well.
+            stopped.set()
+        else:
+            process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def watched(directory: Path) -> Iterator[Path]:
+    """Yield what is worth watching: not the virtual environment, the database or what else is hidden."""
+    for path in directory.iterdir():
+        if path.name == ".env" or not path.name.startswith("."):
+            yield path
+
+
+def is_code(change: object, path: str) -> bool:
+    """Tell whether a change to a file asks for a restart."""
+    return path.endswith((".env", ".html", ".py"))

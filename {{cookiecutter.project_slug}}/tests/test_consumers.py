@@ -1,0 +1,108 @@
+"""The feed of products, spoken to over WebSockets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from asgiref.sync import sync_to_async
+from channels.testing import WebsocketCommunicator
+from django.db import transaction
+from django.test import TransactionTestCase
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from catalog.models import Product
+from config.asgi import application
+
+CHAIR = {"name": "Chair", "price": "12.50", "stock": 3}
+ORIGIN = (b"origin", b"http://testserver")
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[WebsocketCommunicator]:
+    """Hold a socket open to the feed."""
+    socket = WebsocketCommunicator(application, "/ws/products/", headers=[ORIGIN])
+    assert await socket.connect() == (True, None)
+    yield socket
+    await socket.disconnect()
+
+
+class FrameTests(TransactionTestCase):
+    async def test_a_ping_is_answered(self) -> None:
+        async with connected() as socket:
+            await socket.send_json_to({"type": "ping"})
+            assert await socket.receive_json_from() == {"type": "pong"}
+
+    async def test_no_malformed_frame_ends_the_connection(self) -> None:
+        async with connected() as socket:
+            for text in ("{", "null", "[]", '"ping"', "{}", '{"type": "pong"}', "[" * 100_000):
+                await socket.send_to(text_data=text)
+                answer = await socket.receive_json_from()
+                assert answer["type"] == "error", text
+            await socket.send_to(bytes_data=b"\xff\x00")
+            assert (await socket.receive_json_from())["type"] == "error"
+            await socket.send_json_to({"type": "ping"})
+            assert await socket.receive_json_from() == {"type": "pong"}
+
+
+class HandshakeTests(TransactionTestCase):
+    async def test_a_foreign_page_is_refused(self) -> None:
+        for headers in ([(b"origin", b"http://evil.example")], []):
+            socket = WebsocketCommunicator(application, "/ws/products/", headers=headers)
+            accepted, _ = await socket.connect()
+            assert not accepted
+
+    async def test_an_unknown_path_is_closed(self) -> None:
+        socket = WebsocketCommunicator(application, "/ws/nowhere/", headers=[ORIGIN])
+        accepted, _ = await socket.connect()
+        assert not accepted
+        await socket.disconnect()
+
+
+class AnnouncementTests(TransactionTestCase):
+    async def test_a_saved_product_is_announced(self) -> None:
+        async with connected() as first, connected() as second:
+            product = await Product.objects.acreate(**CHAIR)
+
+            for socket in (first, second):
+                assert await socket.receive_json_from() == {"type": "product.saved", "product": product.to_json()}
+
+    async def test_a_product_saved_in_the_admin_is_announced(self) -> None:
+        await self.async_client.aforce_login(await sync_to_async(User.objects.create_superuser)("ada"))
+
+        async with connected() as socket:
+            await self.async_client.post(reverse("admin:catalog_product_add"), CHAIR)
+            assert (await socket.receive_json_from())["product"]["name"] == "Chair"
+
+    async def test_nothing_is_announced_before_its_transaction_commits(self) -> None:
+        announced = []
+
+        async with connected() as socket:
+
+            @sync_to_async
+            @transaction.atomic
+            def create() -> None:
+                Product.objects.create(name="Chair", price=1)
+                announced.append(socket.output_queue.qsize())
+
+            await create()
+            await socket.receive_json_from()
+            assert announced == [0]
+
+    async def test_what_is_rolled_back_is_never_announced(self) -> None:
+        @sync_to_async
+        @transaction.atomic
+        def create_and_roll_back() -> None:
+            Product.objects.create(name="Chair", price=1)
+            transaction.set_rollback(True)
+
+        async with connected() as socket:
+            await create_and_roll_back()
+            assert await socket.receive_nothing()
+
+    async def test_a_loaded_fixture_is_not_announced(self) -> None:
+        product = Product(pk=1, created_at=timezone.now(), **CHAIR)
+
+        async with connected() as socket:
+            await sync_to_async(product.save_base)(raw=True)
+            assert await socket.receive_nothing()

@@ -1,0 +1,31 @@
+"""The page at `/`, and the static files it needs."""
+
+import html
+
+from django.conf import settings
+from django.test import SimpleTestCase
+
+
+class HomeTests(SimpleTestCase):
+    async def test_shows_the_name_of_the_service(self) -> None:
+        response = await self.async_client.get("/")
+
+        assert response.status_code == 200
+        assert f"<h1>{html.escape(settings.PROJECT_NAME)}</h1>" in response.text
+
+    async def test_its_links_lead_somewhere(self) -> None:
+        response = await self.async_client.get("/")
+
+        assert 'href="/admin/"' in response.text
+        assert 'href="/health/live"' in response.text
+
+    async def test_its_stylesheet_is_served(self) -> None:
+        response = await self.async_client.get("/static/catalog/style.css")
+
+        assert response.status_code == 200
+        assert response.headers["Content-Type"].startswith("text/css")
+
+    async def test_cannot_be_posted_to(self) -> None:
+        response = await self.async_client.post("/")
+
+        assert response.status_code == 405
