@@ -1,7 +1,7 @@
 """What every view of the JSON API shares: who may call it, what it reads, how it refuses."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from functools import wraps
 from typing import Any
@@ -10,7 +10,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, JsonResponse
 from django.http.response import HttpResponseBase
 
-type View = Callable[..., Awaitable[HttpResponseBase]]
+type View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 class PayloadError(Exception):

@@ -1,7 +1,11 @@
 """Settings of the service, read once from the environment (and `.env`, which never overrides it)."""
 
+import logging
 import sys
 from pathlib import Path
+# {% if cookiecutter.use_postgres %}
+from typing import Any
+# {% endif %}
 
 # {% if cookiecutter.use_async_views %}
 from environs import Env, EnvError, ValidationError, validate
@@ -31,26 +35,29 @@ env.read_env(str(BASE_DIR / ".env"), recurse=False)
 not_blank = validate.Length(min=1, error="Must not be empty.")
 
 DEBUG = env.bool("DEBUG", default=False)
-# `...` means required: what development can do without must be set in production.
-SECRET_KEY = env.str("SECRET_KEY", default="for development only" if DEBUG else ..., validate=not_blank)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# {% if cookiecutter.use_async_views %}
+SUPPLIER_URLS: list[str] = env.list("SUPPLIER_URLS", default=[], validate=each_is_a_url)
+# {% endif %}
+LOG_LEVEL = env.log_level("LOG_LEVEL", default=logging.INFO)
 # {% if cookiecutter.use_postgres %}
-# Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/embedded.
-EMBEDDED = {"ENGINE": "runtime.embedded", "NAME": "postgres", "DATA_DIRECTORY": BASE_DIR / ".postgres"}
-DATABASE = EMBEDDED if DEBUG and not env.str("DATABASE_URL", default="") else env.dj_db_url("DATABASE_URL")
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20, validate=validate.Range(min=1))
 DISABLE_SERVER_SIDE_CURSORS = env.bool("DISABLE_SERVER_SIDE_CURSORS", default=False)
+# Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/embedded.
+EMBEDDED: dict[str, Any] = {
+    "ENGINE": "runtime.embedded",
+    "NAME": "postgres",
+    "DATA_DIRECTORY": BASE_DIR / ".postgres",
+}
+DATABASE = EMBEDDED if DEBUG and not env.str("DATABASE_URL", default="") else env.dj_db_url("DATABASE_URL")
 # {% else %}
 DATABASE = env.dj_db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 # {% endif %}
 # {% if cookiecutter.use_channels %}
-REDIS_URL = env.str("REDIS_URL", default=None if DEBUG else ..., validate=not_blank)
+REDIS_URL = env.str("REDIS_URL", default="") if DEBUG else env.str("REDIS_URL", validate=not_blank)
 # {% endif %}
-# {% if cookiecutter.use_async_views %}
-SUPPLIER_URLS = env.list("SUPPLIER_URLS", default=[], validate=each_is_a_url)
-# {% endif %}
-LOG_LEVEL = env.log_level("LOG_LEVEL", default="INFO")
+SECRET_KEY = env.str("SECRET_KEY", default="for development only") if DEBUG else env.str("SECRET_KEY", validate=not_blank)
 
 try:
     env.seal()

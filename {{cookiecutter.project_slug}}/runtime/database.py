@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 from asgiref.sync import sync_to_async
 from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
 
 
 @asynccontextmanager
@@ -17,5 +18,6 @@ async def connection_pools() -> AsyncIterator[None]:
 def close_pools() -> None:
     """Close every pool that a request opened."""
     for connection in connections.all(initialized_only=True):
-        connection.close()
-        connection.close_pool()
+        if isinstance(connection, DatabaseWrapper):
+            connection.close()
+            connection.close_pool()

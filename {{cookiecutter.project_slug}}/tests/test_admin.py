@@ -8,6 +8,8 @@ from catalog.models import Product
 
 
 class AdminTests(TestCase):
+    admin: User
+
     @classmethod
     def setUpTestData(cls) -> None:
         cls.admin = User.objects.create_superuser("ada", password="a secret")

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import BaseTestServer, TestServer
 from django.test import override_settings
 
 from catalog.suppliers import MAX_ANSWER, NoQuoteError, ask_suppliers, parse_price
@@ -65,7 +65,7 @@ async def silent(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def suppliers(**settings: float) -> AsyncIterator[TestServer]:
+async def suppliers(**settings: float) -> AsyncIterator[BaseTestServer]:
     """Serve the suppliers above, each at the path of its name."""
     application = web.Application()
     for handler in (quote, slow, hanging, dripping, endless, broken, cut, silent):
@@ -74,7 +74,7 @@ async def suppliers(**settings: float) -> AsyncIterator[TestServer]:
         yield server
 
 
-async def ask(server: TestServer, *names: str) -> list[dict[str, str]]:
+async def ask(server: BaseTestServer, *names: str) -> list[dict[str, str]]:
     """Ask the named suppliers; return their answers without the URLs, which must be in order."""
     urls = [str(server.make_url(f"/{name}")) for name in names]
     with override_settings(

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import Permission
-from django.http import HttpResponse
 from django.test import AsyncClient, TestCase, TransactionTestCase, override_settings
 
 from accounts.models import User
@@ -21,13 +20,16 @@ CHAIR = {"name": "Chair", "price": "12.50", "stock": 3}
 class APITestCase(TestCase):
     """A test with a user for each degree of trust."""
 
+    nobody: User
+    clerk: User
+
     @classmethod
     def setUpTestData(cls) -> None:
         cls.nobody = User.objects.create_user("nobody")
         cls.clerk = User.objects.create_user("clerk")
         cls.clerk.user_permissions.set(Permission.objects.filter(content_type__app_label="catalog"))
 
-    async def post(self, path: str, body: object, user: User | None = None) -> HttpResponse:
+    async def post(self, path: str, body: object, user: User | None = None) -> Any:
         """Post a body, as JSON unless it is bytes, as the clerk unless another user is named."""
         await self.async_client.aforce_login(user or self.clerk)
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -113,7 +115,8 @@ class AddTests(APITestCase):
         assert "JSON" in await self.refusal(b'{"stock": ' + b"9" * 5000 + b"}")
 
     async def test_a_body_that_is_not_an_object_is_400(self) -> None:
-        for body in (None, [], "Chair", 1):
+        bodies: list[object] = [None, [], "Chair", 1]
+        for body in bodies:
             assert "object" in await self.refusal(body)
 
     async def test_a_bad_field_is_400_and_named(self) -> None:

