@@ -95,9 +95,9 @@ def slug(value):
 
 
 def text(value, longest):
-    """Check a name or a description, which will stand in Python, TOML, YAML, HTML and Markdown.
+    r"""Check a name or a description, which will stand in Python, TOML, YAML, HTML and Markdown.
 
-    Valid: O'Brien & Sons, 日本語, 😀. Invalid: an empty one, "quoted", C:\\temp, $HOME, `id`, {name}, two lines.
+    Valid: O'Brien & Sons, 日本語, 😀. Invalid: an empty one, "quoted", C:\temp, $HOME, `id`, {name}, two lines.
     """
     if not value or value != value.strip():
         return "must not be empty, or begin or end with a space"
@@ -126,7 +126,7 @@ def description(value):
 def email(value):
     """Check an e-mail address.
 
-    Valid: ada@example.com, ada.l+django@mail.example.com. Invalid: ada, ada@localhost, ada@@example.com, a b@example.com.
+    Valid: ada@example.com, ada.l+django@mail.example.com. Invalid: ada, ada@localhost, a@@example.com, a b@example.com.
     """
     atom = r"[A-Za-z0-9!#%&'*+/=?^_|~-]+"
     label = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

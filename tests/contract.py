@@ -1,0 +1,263 @@
+"""The contract of a rendered service, spoken by a client over real connections.
+
+`speak` calls every endpoint that a combination of answers promises, and those that it must not have.
+"""
+
+import html
+import http.server
+import json
+import re
+import threading
+import time
+import urllib.parse
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.cookies import SimpleCookie
+from typing import Any
+
+import httpx
+import pytest
+import websockets.exceptions
+from matrix import Answers
+from websockets.sync.client import ClientConnection, connect
+
+USERNAME, PASSWORD = "ada", "correct horse battery staple"
+ORIGIN_REFUSED = 403
+
+
+class Suppliers(http.server.BaseHTTPRequestHandler):
+    """Suppliers that quote, dawdle and break, each at its path."""
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        name = urllib.parse.parse_qs(query)["product"][0]
+        if path == "/slow":
+            time.sleep(0.3)
+        elif path == "/hanging":
+            time.sleep(10)
+        body = b"?" if path == "/broken" else json.dumps({"price": f"{len(name)}.50"}).encode()
+        self.send_response(500 if path == "/failing" else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def suppliers() -> Iterator[str]:
+    """Serve the suppliers; yield the value for SUPPLIER_URLS that names them all, and one that is not there."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Suppliers) as server:
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        yield ",".join(
+            [*(f"{base}/{path}" for path in ("good", "slow", "hanging", "broken", "failing")), "http://127.0.0.1:9/"]
+        )
+        server.shutdown()
+
+
+class Browser(httpx.Client):
+    """A client that sends back every cookie it is given, as one on the far side of the service's TLS proxy would.
+
+    httpx itself keeps the secure ones from a connection without TLS, which is all that there is here.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.kept: dict[str, str] = {}
+        hooks = {"request": [self.send_cookies], "response": [self.keep_cookies]}
+        super().__init__(base_url=url, timeout=20, event_hooks=hooks)
+
+    def send_cookies(self, request: httpx.Request) -> None:
+        request.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.kept.items())
+
+    def keep_cookies(self, response: httpx.Response) -> None:
+        for header in response.headers.get_list("Set-Cookie"):
+            self.kept |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+
+    def submit(self, path: str, **fields: str) -> httpx.Response:
+        """Post a form, with the token that makes it the service's own."""
+        return self.post(path, data=fields | {"csrfmiddlewaretoken": self.kept["csrftoken"]})
+
+    def call(self, path: str, **request: Any) -> httpx.Response:
+        """Post to the API, with the token that makes the call the service's own."""
+        return self.post(path, headers={"X-CSRFToken": self.kept["csrftoken"]}, **request)
+
+    def log_in(self) -> None:
+        """Begin the session of the superuser."""
+        assert self.get("/admin/login/").status_code == 200
+        response = self.submit("/admin/login/", username=USERNAME, password=PASSWORD)
+        assert response.status_code == 302, response.text
+
+
+def speak(url: str, answers: Answers, project_name: str = "Async Django Service") -> None:
+    """Check that a service at a URL keeps its contract; raise AssertionError where it does not."""
+    with Browser(url) as visitor, Browser(url) as admin:
+        admin.log_in()
+        check_page(visitor, project_name)
+        check_health(visitor, answers)
+        check_admin(visitor, admin)
+        check_request_id(visitor, answers)
+        if answers["use_async_views"]:
+            check_reading(visitor)
+            check_writing(visitor, admin)
+            check_quotes(visitor, admin)
+            check_export(visitor)
+        else:
+            assert visitor.get("/api/products/").status_code == 404
+        if answers["use_async_views"] and answers["use_orm_wrappers"]:
+            check_wrappers(visitor, admin)
+        else:
+            assert visitor.get("/api/users/count/").status_code == 404
+        if answers["use_channels"]:
+            check_sockets(url, admin, answers)
+        else:
+            check_no_sockets(url)
+
+
+def check_page(visitor: Browser, project_name: str) -> None:
+    response = visitor.get("/")
+    assert response.status_code == 200
+    assert f"<h1>{html.escape(project_name)}</h1>" in response.text
+    stylesheet = re.search(r'href="(/static/catalog/style[^"]*\.css)"', response.text)
+    assert stylesheet, response.text
+    served = visitor.get(stylesheet[1])
+    assert (served.status_code, served.headers["Content-Type"].split(";")[0]) == (200, "text/css")
+    assert visitor.get("/nowhere").status_code == 404
+    assert visitor.get("/", headers={"Host": "evil.example"}).status_code == 400
+
+
+def check_health(visitor: Browser, answers: Answers) -> None:
+    assert visitor.get("/health/live").json() == {"status": "ok"}
+    ready = visitor.get("/health/ready")
+    names = ["database"] + ["channel_layer"] * answers["use_channels"]
+    assert (ready.status_code, ready.json()) == (200, {"status": "ok", "dependencies": dict.fromkeys(names, "ok")})
+
+
+def check_admin(visitor: Browser, admin: Browser) -> None:
+    assert visitor.get("/admin/").headers["Location"] == "/admin/login/?next=/admin/"
+    page = admin.get("/admin/")
+    assert page.status_code == 200
+    stylesheet = re.search(r'href="(/static/admin/css/base[^"]*\.css)"', page.text)
+    assert stylesheet
+    assert visitor.get(stylesheet[1]).status_code == 200
+    assert "ada" in admin.get("/admin/accounts/user/").text
+
+
+def check_request_id(visitor: Browser, answers: Answers) -> None:
+    # The path is not there, so that the log has a line about the request.
+    headers = visitor.get("/nowhere", headers={"X-Request-ID": "sent-by-the-proxy"}).headers
+    if answers["use_async_middleware"]:
+        assert headers["X-Request-ID"] == "sent-by-the-proxy"
+        assert re.fullmatch(r"total;dur=\d+\.\d", headers["Server-Timing"])
+        assert re.fullmatch(r"[0-9a-f]{32}", visitor.get("/health/live").headers["X-Request-ID"])
+    else:
+        assert not {"X-Request-ID", "Server-Timing"} & set(headers)
+
+
+def add_product(admin: Browser, **fields: Any) -> dict[str, Any]:
+    """Add a product by the API; return it."""
+    response = admin.call("/api/products/", json={"price": "12.50", "stock": 3} | fields)
+    assert response.status_code == 201, response.text
+    return response.json()
+
+
+def check_reading(visitor: Browser) -> None:
+    assert visitor.get("/api/products/").json() == {"products": [], "next": None}
+    assert visitor.get("/api/products/404/").status_code == 404
+    assert visitor.put("/api/products/").status_code in {403, 405}
+
+
+def check_writing(visitor: Browser, admin: Browser) -> None:
+    chair = add_product(admin, name="Chair")
+    assert (chair["name"], chair["price"], chair["stock"]) == ("Chair", "12.50", 3)
+    assert visitor.get(f"/api/products/{chair['id']}/").json() == chair
+    assert visitor.get("/api/products/").json()["products"] == [chair]
+
+    assert admin.post("/api/products/", json={"name": "Table"}).status_code == 403, "no CSRF token"
+    assert visitor.get("/admin/login/").status_code == 200  # brings a CSRF token
+    assert visitor.call("/api/products/", json={"name": "Table"}).status_code == 401
+
+    refused = admin.call("/api/products/", json={"name": "Chair", "price": "1"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["name"])
+    refused = admin.call("/api/products/", json={"name": "Table", "price": "-1"})
+    assert (refused.status_code, list(refused.json()["errors"])) == (400, ["price"])
+    refused = admin.call("/api/products/", content=b'{"name": "Table",\n"price":}')
+    assert (refused.status_code, "line 2" in refused.json()["error"]) == (400, True)
+    assert admin.call("/api/products/", content=b" " * 3_000_000).status_code == 413
+    assert visitor.get("/api/products/").json()["products"] == [chair]
+
+
+def check_quotes(visitor: Browser, admin: Browser) -> None:
+    product = add_product(admin, name="Stool & table")
+    started = time.monotonic()
+    quotes = visitor.get(f"/api/products/{product['id']}/quotes/").json()["quotes"]
+    took = time.monotonic() - started
+    answered = {httpx.URL(quote["supplier"]).path: quote.get("price", quote.get("error")) for quote in quotes}
+    assert answered == {
+        "/good": "13.50",
+        "/slow": "13.50",
+        "/hanging": "did not answer in time",
+        "/broken": "answered without a price",
+        "/failing": "answered 500",
+        "/": "could not be reached",
+    }
+    assert took < 8, "a supplier's ten seconds are waited for"
+    assert visitor.get("/api/products/404/quotes/").status_code == 404
+
+
+def check_export(visitor: Browser) -> None:
+    listed = visitor.get("/api/products/").json()["products"]
+    response = visitor.get("/api/products/export/")
+    assert response.headers["Content-Type"] == "application/x-ndjson"
+    assert [json.loads(line) for line in response.text.splitlines()] == listed
+    with visitor.stream("GET", "/api/products/export/") as response:
+        next(response.iter_raw())  # and leave
+
+
+def check_wrappers(visitor: Browser, admin: Browser) -> None:
+    assert visitor.get("/api/users/count/").json() == {"count": 1}
+    path = f"/api/products/{add_product(admin, name='Last one', stock=1)['id']}/reserve/"
+    assert admin.call(path, json={"quantity": 2}).status_code == 409
+    with ThreadPoolExecutor(2) as buyers:
+        statuses = sorted(buyers.map(lambda _: admin.call(path, json={"quantity": 1}).status_code, range(2)))
+    assert statuses == [200, 409], "two buyers, one piece"
+    assert admin.call("/api/products/404/reserve/", json={"quantity": 1}).status_code == 404
+
+
+def socket_to(url: str, path: str, origin: str | None = None) -> ClientConnection:
+    """Open a WebSocket, from a page of the service unless another origin is given."""
+    return connect(url.replace("http", "ws", 1) + path, origin=origin or url, open_timeout=10, close_timeout=5)
+
+
+def check_sockets(url: str, admin: Browser, answers: Answers) -> None:
+    with socket_to(url, "/ws/products/") as first, socket_to(url, "/ws/products/") as second:
+        ask = {"type": "ping"}
+        for frame in ("{", "null", '{"type": "dance"}', b"\x00\xff"):
+            first.send(frame)
+            assert json.loads(first.recv(timeout=10))["type"] == "error"
+        first.send(json.dumps(ask))
+        assert json.loads(first.recv(timeout=10)) == {"type": "pong"}
+
+        response = admin.submit("/admin/catalog/product/add/", name="Announced", price="1.00", stock="2")
+        assert response.status_code == 302, response.text
+        if answers["use_async_views"]:
+            add_product(admin, name="Announced too")
+        for socket in (first, second):
+            event = json.loads(socket.recv(timeout=10))
+            assert (event["type"], event["product"]["name"]) == ("product.saved", "Announced")
+            if answers["use_async_views"]:
+                assert json.loads(socket.recv(timeout=10))["product"]["name"] == "Announced too"
+    for path, origin in (("/ws/products/", "http://evil.example"), ("/ws/nowhere/", url)):
+        with pytest.raises(websockets.exceptions.InvalidStatus) as refusal:
+            socket_to(url, path, origin)
+        assert refusal.value.response.status_code == ORIGIN_REFUSED
+
+
+def check_no_sockets(url: str) -> None:
+    with pytest.raises(websockets.exceptions.InvalidStatus) as refusal:
+        socket_to(url, "/ws/products/")
+    assert refusal.value.response.status_code in {403, 404}

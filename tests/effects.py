@@ -1,0 +1,69 @@
+"""What each answer must leave in a service, and what it must not."""
+
+import re
+
+from matrix import SERVERS, Answers
+from rendering import ROOT, manifest
+
+TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
+
+# What nobody must find in a service whose toggle is off, in any file.
+TRACES = {
+    "use_channels": r"channel|websocket|redis|valkey|consumer|\bws\b|announce",
+    "use_postgres": r"postgres|psycopg|pgserver|pgbouncer|embedded|server.side.cursor",
+    "use_async_views": r"supplier|aiohttp|ndjson|api/products|catalog\.(views|forms|api)|\bviews$|csrftoken",
+    "use_orm_wrappers": r"\bservices\b(?!:)|reserve|create_product|count_users|count-users|users/count|\bwrap",
+    "use_async_middleware": r"request.?id|server.timing|sent-by",
+}
+# Words that a trace must not be mistaken for.
+INNOCENT = r"ProtocolTypeRouter|--ws none|--no-ws|ws=\"none\"|websockets=False"
+# What shows that a toggle is on.
+SIGNS = {
+    "use_channels": r"ProtocolTypeRouter",
+    "use_postgres": r"psycopg",
+    "use_async_views": r"api/products/",
+    "use_orm_wrappers": r"@transaction\.atomic",
+    "use_async_middleware": r"RequestIDMiddleware",
+}
+
+
+def template_files() -> set[str]:
+    """Return the paths of the files that the template has for a service with every answer."""
+    return {
+        path.relative_to(TEMPLATE).as_posix()
+        for path in TEMPLATE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def expected_files(answers: Answers) -> set[str]:
+    """Return the files that a service must consist of."""
+    files = template_files() | {".env"}
+    for toggle, paths in manifest().items():
+        if answers[toggle.lstrip("!")] == toggle.startswith("!"):
+            for path in paths:
+                dropped = {file for file in files if file == path or file.startswith(f"{path}/")}
+                assert dropped, f"the manifest drops {path}, which is not there"
+                files -= dropped
+    return files
+
+
+def check_files(files: dict[str, str], answers: Answers) -> None:
+    """Check that a service has the files it must have, and no other."""
+    assert set(files) == expected_files(answers)
+
+
+def check_traces(files: dict[str, str], answers: Answers) -> None:
+    """Check that every file shows what was chosen and nothing of what was not, nor of the template itself."""
+    everything = "\n".join(files.values())
+    unwanted = {toggle: pattern for toggle, pattern in TRACES.items() if not answers[toggle]}
+    unwanted["asgi_server"] = "|".join(server for server in SERVERS if server != answers["asgi_server"])
+    unwanted["template"] = r"cookiecutter|\{%[^}]*\bif cookie|# \{%|%\} *$(?<!%\})"
+    for name, pattern in unwanted.items():
+        for path, text in files.items():
+            for number, line in enumerate(text.splitlines(), start=1):
+                found = re.search(pattern, re.sub(INNOCENT, "", line), re.IGNORECASE)
+                assert not found, f"{path}:{number} has a trace of {name}: {line.strip()!r}"
+    for toggle, sign in SIGNS.items():
+        assert bool(re.search(sign, everything)) == answers[toggle], f"{toggle} and {sign!r}"
+    assert answers["asgi_server"] in files["pyproject.toml"]

@@ -1,0 +1,39 @@
+"""Every combination of answers, as cookiecutter.json has them: nothing about them is listed a second time."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import covertable
+
+ROOT = Path(__file__).resolve().parent.parent
+QUESTIONS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+TOGGLES = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
+SERVERS: list[str] = QUESTIONS["asgi_server"]
+
+# The answers to the questions that have a fixed set of them: {"use_channels": True, …, "asgi_server": "uvicorn"}.
+type Answers = dict[str, Any]
+
+OPTIONS = {key: [True, False] for key in TOGGLES} | {"asgi_server": SERVERS}
+COMBINATIONS: list[Answers] = [dict(zip(OPTIONS, row, strict=True)) for row in itertools.product(*OPTIONS.values())]
+# A few combinations in which every pair of answers occurs.
+PAIRWISE: list[Answers] = [{key: row[key] for key in OPTIONS} for row in covertable.make(OPTIONS)]
+
+
+def identify(answers: Answers) -> str:
+    """Return a name for a combination that a person can read: `granian+channels+async-views`."""
+    return "+".join(
+        [answers["asgi_server"]]
+        + [toggle.removeprefix("use_").replace("_", "-") for toggle in TOGGLES if answers[toggle]]
+    )
+
+
+def all_on(asgi_server: str = SERVERS[0]) -> Answers:
+    """Return the combination with every toggle on."""
+    return dict.fromkeys(TOGGLES, True) | {"asgi_server": asgi_server}
+
+
+def all_off(asgi_server: str = SERVERS[0]) -> Answers:
+    """Return the combination with every toggle off."""
+    return dict.fromkeys(TOGGLES, False) | {"asgi_server": asgi_server}

@@ -1,0 +1,17 @@
+"""What `make serve` does before it starts the server, in one process, and a superuser for the tests."""
+
+import os
+import sys
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+
+sys.path.insert(0, str(Path.cwd()))
+os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
+django.setup()
+call_command("check", deploy=True, fail_level="WARNING")
+call_command("makemigrations", check=True, dry_run=True, verbosity=0)
+call_command("migrate", verbosity=0)
+call_command("collectstatic", interactive=False, verbosity=0)
+call_command("createsuperuser", interactive=False, email="ada@example.com", verbosity=0)

@@ -1,0 +1,64 @@
+"""Rendering a service, and running commands in it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cookiecutter.main import cookiecutter
+from matrix import ROOT, Answers
+
+# What the machine must not decide: which Python, where bytecode goes, what a service is told.
+UNWANTED = {"PYENV_VERSION", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "DEBUG", "SECRET_KEY", "DATABASE_URL"}
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in UNWANTED} | {
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+}
+
+
+def render(answers: Answers, directory: Path, template: Path = ROOT) -> Path:
+    """Render the service of a combination into a folder, and return its own folder there.
+
+    Answers to the other questions may be among the answers.
+    """
+    return Path(
+        cookiecutter(
+            str(template),
+            no_input=True,
+            extra_context=answers,
+            output_dir=str(directory),
+            # Replays would otherwise be written to the home directory.
+            default_config={"replay_dir": str(directory / ".replay")},
+        )
+    )
+
+
+def run(service: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a service, with the shared environment first on PATH; return what it printed."""
+    return subprocess.run(
+        command, cwd=service, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False, timeout=280
+    )
+
+
+def succeed(service: Path, *command: str, **environment: str) -> str:
+    """Run a command that must succeed, and return its standard output."""
+    result = run(service, *command, **environment)
+    assert result.returncode == 0, f"{' '.join(command)} exited {result.returncode}:\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+def text_files(service: Path) -> dict[str, str]:
+    """Return the text of every file in a service, by its path in it."""
+    return {
+        path.relative_to(service).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(service.rglob("*"))
+        if path.is_file()
+    }
+
+
+def manifest() -> dict[str, list[str]]:
+    """Return the manifest of the post-generation hook: what each toggle adds."""
+    source = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
+    namespace = {"__name__": "hook"}
+    exec(source.replace("{{ cookiecutter | tojson }}", json.dumps({})), namespace)  # noqa: S102
+    return namespace["MANIFEST"]

@@ -1,0 +1,55 @@
+"""A rendered service with production settings: prepared as its Makefile prepares it, and booted by its own command."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from booting import Server, booted, free_port
+from contract import PASSWORD, USERNAME, suppliers
+from matrix import Answers
+from rendering import succeed
+
+PREPARE = str(Path(__file__).with_name("prepare.py"))
+
+
+def production(answers: Answers, database_url: str | None, redis_url: str | None) -> dict[str, str]:
+    """Return the environment that a combination needs in production, and not a variable more."""
+    environment = {"DEBUG": "false", "SECRET_KEY": "only these tests know it, and there are fifty characters of it"}
+    if answers["use_postgres"]:
+        assert database_url
+        environment["DATABASE_URL"] = database_url
+    if answers["use_channels"]:
+        assert redis_url
+        environment["REDIS_URL"] = redis_url
+    return environment
+
+
+def serve_commands(service: Path, port: int) -> list[str]:
+    """Return the commands of `make serve`, the last of which is the server's."""
+    listing = succeed(service, "make", "--dry-run", "--no-print-directory", "serve", "RUN=", f"PORT={port}")
+    return listing.splitlines()
+
+
+@contextmanager
+def served(
+    service: Path, answers: Answers, database_url: str | None, redis_url: str | None, port: int | None = None
+) -> Iterator[Server]:
+    """Hold a service open that runs with production settings, with suppliers to ask and a superuser to log in as."""
+    port = port or free_port()
+    environment = production(answers, database_url, redis_url)
+    succeed(
+        service,
+        sys.executable,
+        PREPARE,
+        DJANGO_SUPERUSER_USERNAME=USERNAME,
+        DJANGO_SUPERUSER_PASSWORD=PASSWORD,
+        **environment,
+    )
+    with suppliers() as supplier_urls:
+        if answers["use_async_views"]:
+            environment["SUPPLIER_URLS"] = supplier_urls
+        command = shlex.split(serve_commands(service, port)[-1])
+        with booted(service, "env", *command, port=port, **environment) as server:
+            yield server

@@ -1,0 +1,54 @@
+"""Every combination of answers: rendered, read, linted, tested, served and spoken to."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from contract import speak
+from effects import check_files, check_traces
+from matrix import COMBINATIONS, Answers, identify
+from rendering import succeed, text_files
+from serving import served
+
+# The tests of a combination share the rendered service, and so a worker.
+MATRIX = [
+    pytest.param(answers, id=identify(answers), marks=pytest.mark.xdist_group(identify(answers)))
+    for answers in COMBINATIONS
+]
+pytestmark = pytest.mark.parametrize("answers", MATRIX)
+
+
+def test_has_what_was_chosen_and_no_trace_of_the_rest(rendered: Callable[[Answers], Path], answers: Answers) -> None:
+    files = text_files(rendered(answers))
+
+    check_files(files, answers)
+    check_traces(files, answers)
+
+
+def test_is_clean_as_rendered(rendered: Callable[[Answers], Path], answers: Answers) -> None:
+    service = rendered(answers)
+
+    succeed(service, "ruff", "check", "--no-cache", ".")
+    succeed(service, "ruff", "format", "--check", "--no-cache", ".")
+
+
+def test_passes_its_own_tests(
+    rendered: Callable[[Answers], Path], answers: Answers, request: pytest.FixtureRequest
+) -> None:
+    environment = {"DATABASE_URL": request.getfixturevalue("database_url")} if answers["use_postgres"] else {}
+
+    output = succeed(rendered(answers), "pytest", "-q", "-p", "no:cacheprovider", **environment)
+    assert re.search(r"^\d+ passed in", output, re.MULTILINE), f"something was skipped, or nothing ran:\n{output}"
+
+
+def test_serves_its_contract(
+    rendered: Callable[[Answers], Path], answers: Answers, request: pytest.FixtureRequest
+) -> None:
+    database_url = request.getfixturevalue("database_url") if answers["use_postgres"] else None
+    redis_url = request.getfixturevalue("redis_url") if answers["use_channels"] else None
+
+    with served(rendered(answers), answers, database_url, redis_url) as server:
+        speak(server.url, answers)
+    if answers["use_async_middleware"]:
+        assert re.search(r"WARNING django\.request \[sent-by-the-proxy\] Not Found: /nowhere", server.log)
