@@ -22,8 +22,12 @@ _ports = itertools.cycle(range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER)
 # How a server that was asked to stop may exit: uvicorn raises the signal again once it has stopped.
 STOPPED = {0, -signal.SIGTERM}
 
-# Lines that a log may have though they warn: Django's about what our own calls provoked.
-EXPLAINED = re.compile(r" WARNING django\.(request|security\.csrf)\b")
+# Lines that a log may have though they warn, for our own calls provoke them: Django's about requests that it refuses,
+# and uvicorn's about a WebSocket handshake where no WebSockets are installed.
+EXPLAINED = re.compile(
+    r" WARNING django\.(request|security\.csrf)\b"
+    r"|WARNING: +(Unsupported upgrade request\.|No supported WebSocket library detected\.)"
+)
 ALARMING = re.compile(r"\b(WARNING|ERROR|CRITICAL|Traceback|[A-Z]\w*Error|[A-Z]\w*Warning|never awaited|Unclosed)\b")
 
 

@@ -1,5 +1,6 @@
 """What the template's tests share: rendered services, and real servers for them to depend on."""
 
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from booting import free_port
 from matrix import Answers, identify
 from psycopg import sql
 from rendering import render
@@ -35,10 +37,19 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], Pa
 
 
 @pytest.fixture(scope="session")
-def postgres_socket(tmp_path_factory: pytest.TempPathFactory) -> str:
+def postgres_socket() -> Iterator[str]:
     """Return the folder of the socket of a PostgreSQL that lives as long as this worker."""
-    server = get_server(tmp_path_factory.mktemp("postgres") / "data").get_postmaster_info()
-    return str(server.socket_dir)
+    # Not in pytest's own folder: each new run closes that to other users, and PostgreSQL refuses to be root.
+    with tempfile.TemporaryDirectory() as directory:
+        server = get_server(Path(directory) / "data")
+        socket = str(server.get_postmaster_info().socket_dir)
+        with psycopg.connect(host=socket, user="postgres", autocommit=True) as connection:
+            # Nobody needs what is in it after a power failure.
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+            connection.execute("SELECT pg_reload_conf()")
+        yield socket
+        server.cleanup()
 
 
 @pytest.fixture
@@ -55,7 +66,7 @@ def database_url(postgres_socket: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
     """Return a Valkey that lives as long as this worker."""
-    with ValkeyServer() as server:
+    with ValkeyServer(port=free_port()) as server:
         yield server
 
 

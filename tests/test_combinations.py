@@ -38,7 +38,11 @@ def test_passes_its_own_tests(
 ) -> None:
     environment = {"DATABASE_URL": request.getfixturevalue("database_url")} if answers["use_postgres"] else {}
 
-    output = succeed(rendered(answers), "pytest", "-q", "-p", "no:cacheprovider", **environment)
+    service = rendered(answers)
+    # A folder of its own, for pytest tidies up in the one that runs at the same time would share.
+    arguments = ["-q", "-p", "no:cacheprovider", f"--basetemp={service.parent / 'tmp'}"]
+
+    output = succeed(service, "pytest", *arguments, **environment)
     assert re.search(r"^\d+ passed in", output, re.MULTILINE), f"something was skipped, or nothing ran:\n{output}"
 
 

@@ -1,1 +1,1 @@
-"""The sample app: products, and the suppliers who quote for them."""
+"""The sample app: products."""

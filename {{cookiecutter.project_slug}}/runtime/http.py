@@ -7,10 +7,13 @@ never reuse a connection. Its transport is aiohttp's: httpx's own is slow when m
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from weakref import WeakKeyDictionary
 
 import httpx
 from httpx_aiohttp import AiohttpTransport
+
+ssl_context = cache(httpx.create_ssl_context)
 
 # Connections belong to the event loop that opened them. A server has one loop; a test run has many.
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
@@ -21,7 +24,7 @@ def get_client() -> httpx.AsyncClient:
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:
-        client = _clients[loop] = httpx.AsyncClient(transport=AiohttpTransport())
+        client = _clients[loop] = httpx.AsyncClient(transport=AiohttpTransport(verify=ssl_context()))
     return client
 
 

@@ -10,9 +10,6 @@ def serve(application: str, host: str, port: int) -> None:
         application,
         host=host,
         port=port,
-        # {% if not cookiecutter.use_channels %}
-        ws="none",
-        # {% endif %}
         lifespan="on",
         # Its messages go through the service's own LOGGING.
         log_config=None,
@@ -33,33 +30,62 @@ def serve(application: str, host: str, port: int) -> None:
         address=host,
         port=port,
         interface=Interfaces.ASGI,
-        # {% if not cookiecutter.use_channels %}
-        websockets=False,
-        # {% endif %}
         log_access=True,
         # Seconds that open requests and sockets have left once it is told to stop.
         workers_kill_timeout=5,
     ).serve()
 # {% else %}
-"""The ASGI server: Daphne."""
+"""The ASGI server: Daphne, with the lifespan protocol that it does not speak itself.
 
+`python -m runtime.server` is Daphne's own command line, for this server.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+from daphne.cli import CommandLineInterface
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server, twisted_loop
 from django.utils.module_loading import import_string
 
-from runtime.lifespan import Lifespan
+
+class LifespanServer(Server):
+    """Tells the application before the first request that it starts, and after the last that it stops."""
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM. Exit with a message if the application cannot start or stop."""
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+        lifespan = twisted_loop.create_task(self.application(scope, self.events.get, self.answers.put))
+        self.tell("lifespan.startup")
+        try:
+            super().run()
+        finally:
+            self.tell("lifespan.shutdown")
+            twisted_loop.run_until_complete(lifespan)
+
+    def tell(self, event: str) -> None:
+        """Send the application an event, and wait until it has acted on it."""
+        self.events.put_nowait({"type": event})
+        answer = twisted_loop.run_until_complete(self.answers.get())
+        if answer["type"] != f"{event}.complete":
+            sys.exit(f"{answer['type']}: {answer['message']}")
+
+
+class CommandLine(CommandLineInterface):
+    """Daphne's command line, for the server above."""
+
+    server_class = LifespanServer
 
 
 def serve(application: str, host: str, port: int) -> None:
-    """Serve an application, named as `module:attribute`, until SIGINT or SIGTERM.
+    """Serve an application, named as `module:attribute`, until SIGINT or SIGTERM."""
+    endpoints = build_endpoint_description_strings(host=host, port=port)
+    LifespanServer(import_string(application.replace(":", ".")), endpoints=endpoints).run()
 
-    Daphne does not speak the lifespan protocol, so the resources are held open around it.
-    """
-    lifespan: Lifespan = import_string(application.replace(":", "."))
-    running = lifespan.running()
-    twisted_loop.run_until_complete(running.__aenter__())
-    try:
-        Server(lifespan, endpoints=build_endpoint_description_strings(host=host, port=port)).run()
-    finally:
-        twisted_loop.run_until_complete(running.__aexit__(None, None, None))
+
+if __name__ == "__main__":
+    CommandLine.entrypoint()
 # {% endif %}

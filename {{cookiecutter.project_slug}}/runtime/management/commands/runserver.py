@@ -27,7 +27,7 @@ class Command(runserver.Command):
     port: str
     use_ipv6: bool
 
-    help = "Serves the ASGI application, with WebSockets and lifespan, and reloads when the code changes."
+    help = "Serves the ASGI application, and reloads it when the code changes."
 
     def run(self, **options: Any) -> None:
         """Serve at the address that `handle` has parsed, in a child process if it is to reload."""
