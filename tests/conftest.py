@@ -36,10 +36,19 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], Pa
     return render_once
 
 
+@pytest.fixture
+def outside() -> Iterator[Path]:
+    """Return an empty folder for a service that starts a PostgreSQL of its own.
+
+    It is not in pytest's folder: each new run closes that to other users, and PostgreSQL refuses to be root.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
 @pytest.fixture(scope="session")
 def postgres_socket() -> Iterator[str]:
-    """Return the folder of the socket of a PostgreSQL that lives as long as this worker."""
-    # Not in pytest's own folder: each new run closes that to other users, and PostgreSQL refuses to be root.
+    """Return the folder of the socket of a PostgreSQL that lives as long as this worker (see `outside`)."""
     with tempfile.TemporaryDirectory() as directory:
         server = get_server(Path(directory) / "data")
         socket = str(server.get_postmaster_info().socket_dir)

@@ -235,24 +235,38 @@ def socket_to(url: str, path: str, origin: str | None = None) -> ClientConnectio
     return connect(url.replace("http", "ws", 1) + path, origin=origin or url, open_timeout=10, close_timeout=5)
 
 
+def received(socket: ClientConnection) -> dict[str, Any]:
+    """Return the next message of a socket, which must come within ten seconds."""
+    return json.loads(socket.recv(timeout=10))
+
+
+def ping(url: str) -> None:
+    """Check that the feed answers."""
+    with socket_to(url, "/ws/products/") as socket:
+        socket.send('{"type": "ping"}')
+        assert received(socket) == {"type": "pong"}
+
+
+def announce(admin: Browser, name: str) -> None:
+    """Save a product in the admin."""
+    response = admin.submit("/admin/catalog/product/add/", name=name, price="1.00", stock="2")
+    assert response.status_code == 302, response.text
+
+
 def check_sockets(url: str, admin: Browser, answers: Answers) -> None:
+    ping(url)
     with socket_to(url, "/ws/products/") as first, socket_to(url, "/ws/products/") as second:
-        ask = {"type": "ping"}
         for frame in ("{", "null", '{"type": "dance"}', b"\x00\xff"):
             first.send(frame)
-            assert json.loads(first.recv(timeout=10))["type"] == "error"
-        first.send(json.dumps(ask))
-        assert json.loads(first.recv(timeout=10)) == {"type": "pong"}
-
-        response = admin.submit("/admin/catalog/product/add/", name="Announced", price="1.00", stock="2")
-        assert response.status_code == 302, response.text
+            assert received(first)["type"] == "error"
+        announce(admin, "Announced")
         if answers["use_async_views"]:
             add_product(admin, name="Announced too")
         for socket in (first, second):
-            event = json.loads(socket.recv(timeout=10))
+            event = received(socket)
             assert (event["type"], event["product"]["name"]) == ("product.saved", "Announced")
             if answers["use_async_views"]:
-                assert json.loads(socket.recv(timeout=10))["product"]["name"] == "Announced too"
+                assert received(socket)["product"]["name"] == "Announced too"
     for path, origin in (("/ws/products/", "http://evil.example"), ("/ws/nowhere/", url)):
         with pytest.raises(websockets.exceptions.InvalidStatus) as refusal:
             socket_to(url, path, origin)

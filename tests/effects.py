@@ -2,8 +2,8 @@
 
 import re
 
-from matrix import SERVERS, Answers
-from rendering import ROOT, manifest
+from matrix import ROOT, SERVERS, Answers
+from rendering import load_hook
 
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 
@@ -39,7 +39,7 @@ def template_files() -> set[str]:
 def expected_files(answers: Answers) -> set[str]:
     """Return the files that a service must consist of."""
     files = template_files() | {".env"}
-    for toggle, paths in manifest().items():
+    for toggle, paths in load_hook("post_gen_project")["MANIFEST"].items():
         if answers[toggle.lstrip("!")] == toggle.startswith("!"):
             for path in paths:
                 dropped = {file for file in files if file == path or file.startswith(f"{path}/")}

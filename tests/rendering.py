@@ -1,10 +1,11 @@
 """Rendering a service, and running commands in it."""
 
-import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from cookiecutter.main import cookiecutter
 from matrix import ROOT, Answers
@@ -14,21 +15,23 @@ UNWANTED = {"PYENV_VERSION", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "DEBUG", 
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in UNWANTED} | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 }
+REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
 
 
-def render(answers: Answers, directory: Path, template: Path = ROOT) -> Path:
+def render(answers: Answers, directory: Path, **options: bool) -> Path:
     """Render the service of a combination into a folder, and return its own folder there.
 
-    Answers to the other questions may be among the answers.
+    Answers to the other questions may be among the answers; the options are cookiecutter's.
     """
     return Path(
         cookiecutter(
-            str(template),
+            str(ROOT),
             no_input=True,
             extra_context=answers,
             output_dir=str(directory),
             # Replays would otherwise be written to the home directory.
-            default_config={"replay_dir": str(directory / ".replay")},
+            default_config={"replay_dir": REPLAYS},
+            **options,
         )
     )
 
@@ -56,9 +59,9 @@ def text_files(service: Path) -> dict[str, str]:
     }
 
 
-def manifest() -> dict[str, list[str]]:
-    """Return the manifest of the post-generation hook: what each toggle adds."""
-    source = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
-    namespace = {"__name__": "hook"}
-    exec(source.replace("{{ cookiecutter | tojson }}", json.dumps({})), namespace)  # noqa: S102
-    return namespace["MANIFEST"]
+def load_hook(name: str) -> dict[str, Any]:
+    """Return what a hook defines, without running it."""
+    source = (ROOT / "hooks" / f"{name}.py").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {"__name__": name}
+    exec(source.replace("{{ cookiecutter | tojson }}", "{}"), namespace)  # noqa: S102
+    return namespace

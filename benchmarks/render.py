@@ -1,0 +1,58 @@
+"""How long a service takes to render, against a template that is empty: `.venv/bin/python benchmarks/render.py`.
+
+Both are rendered by cookiecutter's command line, in turns, in one run. Prints the median of each and their ratio.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = 15
+
+
+def seconds(template: Path, output: str) -> float:
+    """Return the seconds that a render takes."""
+    command = [
+        Path(sys.executable).with_name("cookiecutter"),
+        template,
+        "--no-input",
+        "--default-config",
+        "--output-dir",
+    ]
+    started = time.perf_counter()
+    subprocess.run([*command, output], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
+
+
+def empty_template(directory: Path) -> Path:
+    """Make a template that renders one folder with one empty file."""
+    folder = directory / "{{cookiecutter.project_slug}}"
+    folder.mkdir(parents=True)
+    (folder / "empty").touch()
+    (directory / "cookiecutter.json").write_text(json.dumps({"project_slug": "empty"}))
+    return directory
+
+
+def main() -> None:
+    """Measure and print."""
+    times: dict[str, list[float]] = {"empty template": [], "this template": []}
+    with tempfile.TemporaryDirectory() as directory:
+        templates = {"empty template": empty_template(Path(directory) / "empty"), "this template": ROOT}
+        for number in range(ROUNDS + 1):
+            for name, template in templates.items():
+                taken = seconds(template, str(Path(directory) / f"{number}"))
+                if number:  # the first round warms the caches
+                    times[name].append(taken)
+    medians = {name: statistics.median(taken) for name, taken in times.items()}
+    for name, median in medians.items():
+        print(f"{name}: {median:.3f} s, median of {ROUNDS}")
+    print(f"ratio: {medians['this template'] / medians['empty template']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Negative controls: each kind of check goes red when the thing that it checks is broken."""
+
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from booting import free_port
+from contract import speak
+from effects import check_files, check_traces
+from matrix import Answers, all_off, all_on
+from rendering import run, succeed, text_files
+from serving import served
+
+PLAIN = all_off()
+# What needs no database server.
+FULL = all_on() | {"use_postgres": False}
+
+
+@pytest.fixture
+def plain(rendered: Callable[[Answers], Path], tmp_path: Path) -> Path:
+    """Return a service of its own to break, without any toggle."""
+    return Path(shutil.copytree(rendered(PLAIN), tmp_path / "service"))
+
+
+@pytest.fixture
+def full(rendered: Callable[[Answers], Path], tmp_path: Path) -> Path:
+    """Return a service of its own to break, with nearly every toggle."""
+    return Path(shutil.copytree(rendered(FULL), tmp_path / "service"))
+
+
+def break_it(service: Path, path: str, old: str, new: str) -> None:
+    """Replace what a file says by something worse."""
+    source = (service / path).read_text(encoding="utf-8")
+    assert old in source
+    (service / path).write_text(source.replace(old, new), encoding="utf-8")
+
+
+def serve_plain(service: Path) -> None:
+    """Boot a service without toggles and speak its contract."""
+    with served(service, PLAIN, None, None) as server:
+        speak(server.url, PLAIN)
+
+
+def serve_full(service: Path, redis_url: str) -> None:
+    """Boot a service with nearly every toggle and speak its contract."""
+    with served(service, FULL, None, redis_url) as server:
+        speak(server.url, FULL)
+
+
+def test_a_broken_view_is_noticed(plain: Path) -> None:
+    break_it(plain, "catalog/pages.py", "    return render", "    raise OSError\n    return render")
+    with pytest.raises(AssertionError, match="500"):
+        serve_plain(plain)
+
+
+def test_a_missing_route_is_noticed(plain: Path) -> None:
+    break_it(plain, "config/urls.py", '    path("health/ready", health.ready, name="ready"),\n', "")
+    break_it(plain, "catalog/templates/catalog/home.html", "{% url 'ready' %}", "/health/ready")
+    with pytest.raises(ValueError, match="Expecting value"):
+        serve_plain(plain)
+
+
+def test_a_taken_port_is_noticed(plain: Path) -> None:
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(AssertionError, match="exited 1 before it served"),
+        served(plain, PLAIN, None, None, port=port),
+    ):
+        pass
+
+
+def test_a_service_that_does_not_start_is_noticed(plain: Path) -> None:
+    break_it(plain, "config/asgi.py", "application = Lifespan", "application = Lifespam")
+    with pytest.raises(AssertionError, match="NameError"):
+        serve_plain(plain)
+
+
+def test_a_traceback_in_the_log_is_noticed(plain: Path) -> None:
+    logged = "    import logging\n    logging.getLogger().error('quietly')\n    return render"
+    break_it(plain, "catalog/pages.py", "    return render", logged)
+    with pytest.raises(AssertionError, match="alarming"):
+        serve_plain(plain)
+
+
+def test_an_unsafe_production_setting_is_noticed(plain: Path) -> None:
+    break_it(plain, "config/settings.py", "SESSION_COOKIE_SECURE = not DEBUG", "SESSION_COOKIE_SECURE = False")
+    with pytest.raises(AssertionError, match=r"security\.W012"):
+        serve_plain(plain)
+
+
+def test_a_missing_migration_is_noticed(plain: Path) -> None:
+    break_it(plain, "catalog/models.py", "max_length=200", "max_length=201")
+    with pytest.raises(AssertionError, match=r"prepare\.py exited 1"):
+        serve_plain(plain)
+
+
+def test_an_announcement_that_never_comes_is_noticed(full: Path, redis_url: str) -> None:
+    break_it(full, "catalog/events.py", "        transaction.on_commit", "        0 and transaction.on_commit")
+    with pytest.raises(TimeoutError):
+        serve_full(full, redis_url)
+
+
+def test_two_buyers_of_one_piece_are_noticed(full: Path, redis_url: str) -> None:
+    break_it(full, "catalog/services.py", "        product.stock -= quantities[product.pk]\n", "")
+    with pytest.raises(AssertionError, match="two buyers, one piece"):
+        serve_full(full, redis_url)
+
+
+def test_a_failed_test_of_the_service_is_noticed(plain: Path) -> None:
+    break_it(plain, "catalog/models.py", "return self.name", 'return "a product"')
+    assert run(plain, "pytest", "-q", "-p", "no:cacheprovider", "tests/test_models.py").returncode == 1
+
+
+def test_an_unused_import_is_noticed(plain: Path) -> None:
+    break_it(plain, "catalog/models.py", "from django.db import models", "import os\nfrom django.db import models")
+    with pytest.raises(AssertionError, match="F401"):
+        succeed(plain, "ruff", "check", "--no-cache", ".")
+
+
+def test_a_file_too_many_is_noticed(plain: Path) -> None:
+    (plain / "catalog" / "consumers.py").touch()
+    with pytest.raises(AssertionError, match="consumers"):
+        check_files(text_files(plain), PLAIN)
+
+
+def test_a_file_too_few_is_noticed(plain: Path) -> None:
+    (plain / "catalog" / "pages.py").unlink()
+    with pytest.raises(AssertionError, match="pages"):
+        check_files(text_files(plain), PLAIN)
+
+
+def test_a_trace_of_what_was_not_chosen_is_noticed(plain: Path) -> None:
+    break_it(plain, "README.md", "## Production", "It needs Redis.\n\n## Production")
+    with pytest.raises(AssertionError, match=r"trace of use_channels: 'It needs Redis\.'"):
+        check_traces(text_files(plain), PLAIN)

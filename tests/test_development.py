@@ -1,0 +1,106 @@
+"""`manage.py runserver` in development: on each server, with what it starts, reloads and stops."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from booting import booted, free_port
+from contract import ping
+from matrix import SERVERS, all_off, all_on
+from rendering import render, run, succeed
+
+pytestmark = pytest.mark.parametrize("server_name", SERVERS)
+
+# A resource that says when it opens and closes.
+RESOURCE = """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def noted():
+    print("opened", flush=True)
+    yield
+    print("closed", flush=True)
+
+application = Lifespan(
+    noted,
+"""
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 20) -> None:
+    """Return once something is so; fail if it is not within some seconds."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def shows(url: str, text: str) -> bool:
+    """Tell whether a page answers, and with a text in it."""
+    try:
+        return text in httpx.get(url, timeout=5).text
+    except httpx.TransportError:
+        return False
+
+
+def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> None:
+    answers = all_on(server_name)
+    service = render(answers, outside)
+    asgi, pages = service / "config" / "asgi.py", service / "catalog" / "pages.py"
+    original = pages.read_text(encoding="utf-8")
+    wrapped = asgi.read_text(encoding="utf-8").replace(
+        "application = Lifespan(\n", RESOURCE.replace("    noted,\n", "")
+    )
+    asgi.write_text(wrapped.replace("    shared_client,\n)", "    shared_client,\n    noted,\n)"), encoding="utf-8")
+    succeed(service, "python", "manage.py", "migrate")
+    assert not (service / ".postgres" / "postmaster.pid").exists(), "PostgreSQL stops with its last user"
+
+    port = free_port()
+    with booted(service, "python", "manage.py", "runserver", str(port), port=port) as server:
+        ready = httpx.get(f"{server.url}/health/ready").json()
+        assert ready == {"status": "ok", "dependencies": {"database": "ok", "channel_layer": "ok"}}
+        assert httpx.get(f"{server.url}/static/catalog/style.css").status_code == 200
+        ping(server.url)
+        assert (service / ".postgres" / "postmaster.pid").exists()
+
+        pages.write_text(original.replace("settings.PROJECT_NAME", "'Changed'"), encoding="utf-8")
+        wait_for(lambda: shows(server.url, "<h1>Changed</h1>"))
+        assert server.log.count("closed") == 1, "what was open closes before it opens again"
+        pages.write_text(original + "\n)", encoding="utf-8")
+        wait_for(lambda: "SyntaxError" in server.log)
+        pages.write_text(original, encoding="utf-8")
+        wait_for(lambda: shows(server.url, "<h1>Async Django Service</h1>"))
+        children = psutil.Process(server.process.pid).children(recursive=True)
+
+        # What a developer has been shown, and has mended.
+        mistake = server.log[: server.log.rindex("SyntaxError") + len("SyntaxError: unmatched ')'")]
+        server.explained.append(mistake[mistake.rindex("Traceback") :])
+    assert not any(child.is_running() for child in children)
+    assert server.log.count("opened") == server.log.count("closed") == 3
+    assert not (service / ".postgres" / "postmaster.pid").exists()
+
+
+def test_control_c_stops_it_politely(tmp_path: Path, server_name: str) -> None:
+    service = render(all_off(server_name), tmp_path)
+    succeed(service, "python", "manage.py", "migrate")
+
+    port = free_port()
+    with booted(service, "python", "manage.py", "runserver", str(port), port=port) as server:
+        # A terminal sends it to the whole group.
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert server.process.wait(timeout=15) == 0
+
+
+def test_a_taken_port_is_refused_in_a_line(tmp_path: Path, server_name: str) -> None:
+    service = render(all_off(server_name), tmp_path)
+
+    port = free_port()
+    with booted(service, "python", "manage.py", "runserver", "--noreload", "--skip-checks", str(port), port=port):
+        second = run(service, "python", "manage.py", "runserver", str(port))
+    assert second.returncode == 1
+    [line] = second.stderr.splitlines()
+    assert f"Cannot listen at 127.0.0.1:{port}" in line
