@@ -18,6 +18,7 @@ MANIFEST = {
         "catalog/events.py",
         "catalog/routing.py",
         "catalog/static/catalog/feed.js",
+        "tests/sockets.py",
         "tests/test_consumers.py",
         "tests/test_events.py",
     ],

@@ -9,6 +9,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+
+# Before they are imported, so that their assertions say what was wrong.
+pytest.register_assert_rewrite("booting", "contract", "effects", "rendering")
+
 from booting import free_port
 from matrix import Answers, identify
 from psycopg import sql

@@ -43,8 +43,8 @@ def served(
         service,
         sys.executable,
         PREPARE,
-        DJANGO_SUPERUSER_USERNAME=USERNAME,
-        DJANGO_SUPERUSER_PASSWORD=PASSWORD,
+        SUPERUSER_NAME=USERNAME,
+        SUPERUSER_PASSWORD=PASSWORD,
         **environment,
     )
     with suppliers() as supplier_urls:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from runtime.asgi import Application, Receive, Scope, Send
 
 type Resource = Callable[[], AbstractAsyncContextManager[object]]
 
@@ -18,7 +18,7 @@ class Lifespan:
     closed in reverse; one that cannot be opened keeps the server from starting.
     """
 
-    def __init__(self, application: ASGI3Application, *resources: Resource) -> None:
+    def __init__(self, application: Application, *resources: Resource) -> None:
         self.application = application
         self.resources = resources
 
@@ -30,14 +30,14 @@ class Lifespan:
                 await stack.enter_async_context(resource())
             yield
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Speak the lifespan protocol with the server; pass everything else on."""
         if scope["type"] == "lifespan":
             await self.speak_lifespan(receive, send)
         else:
             await self.application(scope, receive, send)
 
-    async def speak_lifespan(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def speak_lifespan(self, receive: Receive, send: Send) -> None:
         """Answer the server's startup and shutdown events.
 
         The exception of a resource is raised again after the server has been told, so that it is logged where it was.

@@ -1,15 +1,15 @@
 """What the service answers to protocols that it does not speak."""
 
-from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
+from runtime.asgi import Application, Receive, Scope, Send
 
 
 class HTTPOnly:
     """Wrap an ASGI application without WebSockets: a handshake is refused, where Django would raise ValueError."""
 
-    def __init__(self, application: ASGI3Application) -> None:
+    def __init__(self, application: Application) -> None:
         self.application = application
 
-    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a handshake; pass everything else on."""
         if scope["type"] == "websocket":
             await receive()

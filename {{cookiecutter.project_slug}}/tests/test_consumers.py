@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from asgiref.sync import sync_to_async
-from channels.testing import WebsocketCommunicator
 from django.db import transaction
 from django.test import TransactionTestCase
 from django.urls import reverse
@@ -12,17 +11,17 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Product
-from config.asgi import application
+from tests.sockets import Socket
 
 CHAIR = {"name": "Chair", "price": "12.50", "stock": 3}
-ORIGIN = (b"origin", b"http://testserver")
+PING = '{"type": "ping"}'
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[WebsocketCommunicator]:
+async def connected() -> AsyncIterator[Socket]:
     """Hold a socket open to the feed."""
-    socket = WebsocketCommunicator(application, "/ws/products/", headers=[ORIGIN])
-    assert await socket.connect() == (True, None)
+    socket = Socket("/ws/products/")
+    assert await socket.connect()
     yield socket
     await socket.disconnect()
 
@@ -30,32 +29,29 @@ async def connected() -> AsyncIterator[WebsocketCommunicator]:
 class FrameTests(TransactionTestCase):
     async def test_a_ping_is_answered(self) -> None:
         async with connected() as socket:
-            await socket.send_json_to({"type": "ping"})
-            assert await socket.receive_json_from() == {"type": "pong"}
+            await socket.send(text=PING)
+            assert await socket.receive() == {"type": "pong"}
 
     async def test_no_malformed_frame_ends_the_connection(self) -> None:
         async with connected() as socket:
             for text in ("{", "null", "[]", '"ping"', "{}", '{"type": "pong"}', "[" * 100_000):
-                await socket.send_to(text_data=text)
-                answer = await socket.receive_json_from()
+                await socket.send(text=text)
+                answer = await socket.receive()
                 assert answer["type"] == "error", text
-            await socket.send_to(bytes_data=b"\xff\x00")
-            assert (await socket.receive_json_from())["type"] == "error"
-            await socket.send_json_to({"type": "ping"})
-            assert await socket.receive_json_from() == {"type": "pong"}
+            await socket.send(data=b"\xff\x00")
+            assert (await socket.receive())["type"] == "error"
+            await socket.send(text=PING)
+            assert await socket.receive() == {"type": "pong"}
 
 
 class HandshakeTests(TransactionTestCase):
     async def test_a_foreign_page_is_refused(self) -> None:
-        for headers in ([(b"origin", b"http://evil.example")], []):
-            socket = WebsocketCommunicator(application, "/ws/products/", headers=headers)
-            accepted, _ = await socket.connect()
-            assert not accepted
+        for origin in ("http://evil.example", None):
+            assert not await Socket("/ws/products/", origin).connect()
 
     async def test_an_unknown_path_is_closed(self) -> None:
-        socket = WebsocketCommunicator(application, "/ws/nowhere/", headers=[ORIGIN])
-        accepted, _ = await socket.connect()
-        assert not accepted
+        socket = Socket("/ws/nowhere/")
+        assert not await socket.connect()
         await socket.disconnect()
 
 
@@ -65,14 +61,14 @@ class AnnouncementTests(TransactionTestCase):
             product = await Product.objects.acreate(**CHAIR)
 
             for socket in (first, second):
-                assert await socket.receive_json_from() == {"type": "product.saved", "product": product.to_json()}
+                assert await socket.receive() == {"type": "product.saved", "product": product.to_json()}
 
     async def test_a_product_saved_in_the_admin_is_announced(self) -> None:
         await self.async_client.aforce_login(await sync_to_async(User.objects.create_superuser)("ada"))
 
         async with connected() as socket:
             await self.async_client.post(reverse("admin:catalog_product_add"), CHAIR)
-            assert (await socket.receive_json_from())["product"]["name"] == "Chair"
+            assert (await socket.receive())["product"]["name"] == "Chair"
 
     async def test_nothing_is_announced_before_its_transaction_commits(self) -> None:
         announced = []
@@ -86,7 +82,7 @@ class AnnouncementTests(TransactionTestCase):
                 announced.append(socket.output_queue.qsize())
 
             await create()
-            await socket.receive_json_from()
+            await socket.receive()
             assert announced == [0]
 
     async def test_what_is_rolled_back_is_never_announced(self) -> None:

@@ -197,7 +197,7 @@ class ExportTests(TransactionTestCase):
             "path": f"{PRODUCTS}export/",
             "headers": [(b"host", b"testserver")],
         }
-        await application(scope, messages.get, send)  # type: ignore[arg-type]
+        await application(scope, messages.get, send)
         assert BATCH_SIZE <= lines <= 2 * BATCH_SIZE
 # {% if cookiecutter.use_orm_wrappers %}
 

@@ -1,0 +1,9 @@
+"""The types of an ASGI application, as Django and its neighbours have them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+type Scope = dict[str, Any]
+type Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+type Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
