@@ -13,6 +13,9 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.core.management.commands import runserver
 
+# {% if cookiecutter.use_postgres %}
+from runtime.database import close_pools
+# {% endif %}
 from runtime.server import serve
 
 # Seconds that the server has to stop before its successor starts.
@@ -42,6 +45,10 @@ class Command(runserver.Command):
         if not options["skip_checks"]:
             self.check(display_num_errors=True)
         self.check_migrations()
+        # {% if cookiecutter.use_postgres %}
+        # A server may fork, and a pool does not survive that.
+        close_pools()
+        # {% endif %}
         address = f"[{self.addr}]" if self.use_ipv6 else self.addr
         self.stdout.write(f"Serving {settings.ASGI_APPLICATION} at http://{address}:{self.port}/ (Ctrl-C stops it)")
         self.stdout.flush()
