@@ -23,11 +23,15 @@ _ports = itertools.cycle(range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER)
 # How a server that was asked to stop may exit: uvicorn raises the signal again once it has stopped.
 STOPPED = {0, -signal.SIGTERM}
 
-# Lines that a log may have though they warn, for our own calls provoke them: Django's about requests that it refuses,
-# and uvicorn's about a WebSocket handshake where no WebSockets are installed.
+# Lines that a log may have though they warn:
 EXPLAINED = re.compile(
+    # Django's, about requests of ours that it was right to refuse;
     r" WARNING django\.(request|security\.csrf)\b"
+    # uvicorn's, about a WebSocket handshake where no WebSockets are installed;
     r"|WARNING: +(Unsupported upgrade request\.|No supported WebSocket library detected\.)"
+    # granian's, which on a busy machine takes a worker that has just exited for one that will not: it says so after
+    # 30 seconds or at once, and we have waited for 15.
+    r"|\[WARNING\] Killing worker-1 after it refused to gracefully stop"
 )
 ALARMING = re.compile(r"\b(WARNING|ERROR|CRITICAL|Traceback|[A-Z]\w*Error|[A-Z]\w*Warning|never awaited|Unclosed)\b")
 
