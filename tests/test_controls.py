@@ -1,16 +1,14 @@
 """Negative controls: each kind of check goes red when the thing that it checks is broken."""
 
-import shutil
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from booting import free_port
 from contract import speak
 from effects import check_files, check_traces
-from matrix import Answers, all_off, all_on
-from rendering import run, succeed, text_files
+from matrix import all_off, all_on
+from rendering import render, run, succeed, text_files
 from serving import served
 
 PLAIN = all_off()
@@ -19,15 +17,15 @@ FULL = all_on() | {"use_postgres": False}
 
 
 @pytest.fixture
-def plain(rendered: Callable[[Answers], Path], tmp_path: Path) -> Path:
+def plain(tmp_path: Path) -> Path:
     """Return a service of its own to break, without any toggle."""
-    return Path(shutil.copytree(rendered(PLAIN), tmp_path / "service"))
+    return render(PLAIN, tmp_path)
 
 
 @pytest.fixture
-def full(rendered: Callable[[Answers], Path], tmp_path: Path) -> Path:
+def full(tmp_path: Path) -> Path:
     """Return a service of its own to break, with nearly every toggle."""
-    return Path(shutil.copytree(rendered(FULL), tmp_path / "service"))
+    return render(FULL, tmp_path)
 
 
 def break_it(service: Path, path: str, old: str, new: str) -> None:
