@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, RawPostDataException
 from django.http.response import HttpResponseBase
 
 type View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
@@ -25,10 +25,12 @@ def read_object(request: HttpRequest, allowed: frozenset[str]) -> dict[str, Any]
     """Return the JSON object in a request's body, whose values are strings, numbers or null.
 
     Numbers with a fraction become Decimal, so that no price is rounded. Raises PayloadError for a body that is too long
-    (413), is not JSON, is not an object, has fields other than those allowed, or nests.
+    (413), is a form (415), is not JSON, is not an object, has fields other than those allowed, or nests.
     """
     try:
         payload = json.loads(request.body, parse_float=Decimal, parse_constant=refuse_constant)
+    except RawPostDataException as error:
+        raise PayloadError("A form, where JSON should be: send Content-Type: application/json.", status=415) from error
     except RequestDataTooBig as error:
         raise PayloadError("The body is too long.", status=413) from error
     except json.JSONDecodeError as error:
@@ -44,6 +46,8 @@ def read_object(request: HttpRequest, allowed: frozenset[str]) -> dict[str, Any]
             raise PayloadError(f"{name}: no such field; there are {', '.join(sorted(allowed))}.")
         if isinstance(value, bool | list | dict):
             raise PayloadError(f"{name}: not a string or a number.")
+        if isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+            raise PayloadError(f"{name}: half a character (a lone surrogate).")
     return payload
 
 

@@ -18,7 +18,7 @@ class ProductFeed(AsyncJsonWebsocketConsumer):
     groups = (PRODUCTS,)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None, **kwargs: Any) -> None:
-        """Answer one frame. No frame, however malformed, ends the connection."""
+        """Answer one frame. No frame that the server lets through, however malformed, ends the connection."""
         try:
             message = json.loads(text_data or "")
         except (ValueError, RecursionError):

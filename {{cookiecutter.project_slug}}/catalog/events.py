@@ -1,5 +1,6 @@
 """Telling the world what happened to products, once it has really happened."""
 
+import asyncio
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,8 @@ from catalog.models import Product
 
 # The group of sockets that hear of every product.
 PRODUCTS = "products"
+# Seconds that whoever saves a product waits for its announcement, at most.
+TIMEOUT = 2.0
 
 
 @receiver(post_save, sender=Product)
@@ -26,6 +29,8 @@ def announce_when_committed(instance: Product, using: str, raw: bool = False, **
         transaction.on_commit(partial(announce, instance.to_json()), using=using, robust=True)
 
 
-def announce(product: dict[str, object]) -> None:
-    """Send a product to every socket of the feed."""
-    async_to_sync(get_channel_layer().group_send)(PRODUCTS, {"type": "product.saved", "product": product})
+@async_to_sync
+async def announce(product: dict[str, object]) -> None:
+    """Send a product to every socket of the feed. Raises TimeoutError if the channel layer does not take it in time."""
+    async with asyncio.timeout(TIMEOUT):
+        await get_channel_layer().group_send(PRODUCTS, {"type": "product.saved", "product": product})

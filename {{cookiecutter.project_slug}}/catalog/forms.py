@@ -1,5 +1,7 @@
 """What a product must be."""
 
+from decimal import Decimal
+
 from django import forms
 
 from catalog.models import Product
@@ -18,6 +20,11 @@ class ProductForm(forms.ModelForm):  # type: ignore[type-arg]
 
         model = Product
         fields = ("name", "price", "stock")
+
+    def clean_price(self) -> Decimal:
+        """Return the price; -0 is 0."""
+        price: Decimal = self.cleaned_data["price"]
+        return price + 0
 
     def clean_stock(self) -> int:
         """Return the stock; none given is none in stock."""

@@ -13,8 +13,9 @@ from django.db import transaction
 
 from catalog.models import Product
 
-# What the column `stock` can hold.
-MAX_QUANTITY = 2_147_483_647
+# What the columns `stock` and `id` can hold.
+MAX_QUANTITY = 2**31 - 1
+MAX_ID = 2**63 - 1
 
 
 class OutOfStockError(Exception):
@@ -49,7 +50,8 @@ def reserve_stock(quantities: Mapping[int, int]) -> list[Product]:
         raise ValueError(f"quantities must be 1 or more, not {dict(quantities)}")
     # Locked until the transaction ends, so that nobody else sells them meanwhile; in one order everywhere, so that two
     # transactions never wait for each other. (SQLite has locked the whole database: see settings.py.)
-    products = list(Product.objects.select_for_update().filter(pk__in=quantities).order_by("pk"))
+    ids = [pk for pk in quantities if pk <= MAX_ID]
+    products = list(Product.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
     if len(products) < len(quantities):
         raise Product.DoesNotExist(f"no products {sorted(quantities.keys() - {product.pk for product in products})}")
     for product in products:

@@ -12,6 +12,9 @@ from runtime.http import get_client
 
 # Bytes of an answer that are read; a quote is far shorter.
 MAX_ANSWER = 64 * 1024
+# A price has no more digits than this before its point, or zeros after it, nor characters in all.
+MAGNITUDE = 9
+LONGEST_PRICE = 20
 
 
 class NoQuoteError(Exception):
@@ -35,8 +38,9 @@ async def ask_supplier(url: str, name: str) -> dict[str, str]:
             price = await fetch_price(url, name)
     except NoQuoteError as error:
         return {"supplier": url, "error": str(error)}
-    except (TimeoutError, httpx.HTTPError, ClientError) as error:
-        # The transport lets some of aiohttp's exceptions through, and calls a refused connection a timeout too.
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ClientError, ValueError) as error:
+        # The transport lets aiohttp's own exceptions through (ValueError for what it would not send), and calls a
+        # refused connection a timeout too.
         in_time = not isinstance(error, TimeoutError) and not isinstance(error.__cause__, TimeoutError)
         return {"supplier": url, "error": "could not be reached" if in_time else "did not answer in time"}
     return {"supplier": url, "price": str(price)}
@@ -67,6 +71,6 @@ def parse_price(body: bytes) -> Decimal:
         price = Decimal(str(answer["price"]))
     except (ValueError, RecursionError, TypeError, KeyError, InvalidOperation) as error:
         raise NoQuoteError("answered without a price") from error
-    if not price.is_finite() or price < 0:
-        raise NoQuoteError(f"answered with the price {price}")
+    if not price.is_finite() or price < 0 or abs(price.adjusted()) > MAGNITUDE or len(str(price)) > LONGEST_PRICE:
+        raise NoQuoteError("answered with a price that cannot be")
     return price

@@ -8,9 +8,9 @@ from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 # {% if cookiecutter.use_orm_wrappers %}
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 # {% else %}
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_safe
 # {% endif %}
 
 # {% if cookiecutter.use_orm_wrappers %}
@@ -26,7 +26,7 @@ PAGE_SIZE = 100
 BATCH_SIZE = 500
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 async def products(request: HttpRequest) -> HttpResponseBase:
     """List the products (GET), or add one (POST)."""
     if request.method == "POST":
@@ -67,7 +67,7 @@ async def add_product(request: HttpRequest) -> HttpResponseBase:
     return JsonResponse(product.to_json(), status=201)
 
 
-@require_GET
+@require_safe
 async def product(request: HttpRequest, pk: int) -> HttpResponseBase:
     """Answer one product."""
     found = await Product.objects.filter(pk=pk).afirst()
@@ -123,7 +123,7 @@ async def reserve(request: HttpRequest, pk: int) -> HttpResponseBase:
     return JsonResponse(reserved.to_json())
 
 
-@require_GET
+@require_safe
 async def count_users(request: HttpRequest) -> HttpResponseBase:
     """Answer how many users there are."""
     return JsonResponse({"count": await services.count_users()})

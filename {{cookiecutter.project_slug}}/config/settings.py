@@ -19,11 +19,13 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # {% if cookiecutter.use_async_views %}
 
 def each_is_a_url(urls: list[str]) -> None:
-    """Refuse a list with anything but http and https URLs in it."""
+    """Refuse a list with anything but http and https URLs in it, or with a password, which an answer would show."""
     is_url = validate.URL(schemes={"http", "https"}, require_tld=False)
     for url in urls:
         try:
             is_url(url)
+            if "@" in url:
+                raise ValidationError("a password")
         except ValidationError:
             raise ValidationError(f"{url!r} is not a URL such as https://supplier.example/quote") from None
 
@@ -32,13 +34,13 @@ def each_is_a_url(urls: list[str]) -> None:
 # The environment: every variable the service reads, and .env.example explains.
 env = Env(eager=False)
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
-not_blank = validate.Length(min=1, error="Must not be empty.")
+not_blank = validate.Regexp(r"\s*\S", error="Must not be empty.")
 
 DEBUG = env.bool("DEBUG", default=False)
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"], subcast=str.strip)
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[], subcast=str.strip)
 # {% if cookiecutter.use_async_views %}
-SUPPLIER_URLS: list[str] = env.list("SUPPLIER_URLS", default=[], validate=each_is_a_url)
+SUPPLIER_URLS: list[str] = env.list("SUPPLIER_URLS", default=[], subcast=str.strip, validate=each_is_a_url)
 # {% endif %}
 LOG_LEVEL = env.log_level("LOG_LEVEL", default=logging.INFO)
 # {% if cookiecutter.use_postgres %}
@@ -55,9 +57,16 @@ DATABASE = EMBEDDED if DEBUG and not env.str("DATABASE_URL", default="") else en
 DATABASE = env.dj_db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 # {% endif %}
 # {% if cookiecutter.use_channels %}
-REDIS_URL = env.str("REDIS_URL", default="") if DEBUG else env.str("REDIS_URL", validate=not_blank)
+is_redis = validate.Regexp(r"$|(rediss?|unix)://", error="Must be a URL such as redis://localhost:6379/0.")
+REDIS_URL = (
+    env.str("REDIS_URL", default="", validate=is_redis)
+    if DEBUG
+    else env.str("REDIS_URL", validate=[not_blank, is_redis])
+)
 # {% endif %}
-SECRET_KEY = env.str("SECRET_KEY", default="development only") if DEBUG else env.str("SECRET_KEY", validate=not_blank)
+SECRET_KEY = (
+    env.str("SECRET_KEY", default="") or "development only" if DEBUG else env.str("SECRET_KEY", validate=not_blank)
+)
 
 try:
     env.seal()

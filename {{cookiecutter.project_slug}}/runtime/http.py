@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -24,7 +25,10 @@ def get_client() -> httpx.AsyncClient:
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:
-        client = _clients[loop] = httpx.AsyncClient(transport=AiohttpTransport(verify=ssl_context()))
+        # No cookies: what one call was told must not be sent with those of other users.
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        client = httpx.AsyncClient(transport=AiohttpTransport(verify=ssl_context()), cookies=no_cookies)
+        _clients[loop] = client
     return client
 
 

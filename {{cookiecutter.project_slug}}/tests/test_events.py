@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from typing import Any
+from unittest import mock
 
 from channels_redis.core import RedisChannelLayer
 from django.conf import settings
@@ -31,6 +32,13 @@ class Unreachable(RedisChannelLayer):  # type: ignore[misc]
         raise ConnectionRefusedError("no Valkey")
 
 
+class Hanging(RedisChannelLayer):  # type: ignore[misc]
+    """A layer whose server takes connections, and no more."""
+
+    async def group_send(self, group: str, message: Any) -> None:
+        await asyncio.Event().wait()
+
+
 class FailureTests(TransactionTestCase):
     async def test_a_product_is_saved_when_it_cannot_be_announced(self) -> None:
         with (
@@ -41,6 +49,16 @@ class FailureTests(TransactionTestCase):
 
         assert await Product.objects.acount() == 1
         assert "no Valkey" in logs.output[0]
+
+    async def test_nobody_waits_for_a_channel_layer_that_hangs(self) -> None:
+        with (
+            override_settings(CHANNEL_LAYERS={"default": {"BACKEND": f"{__name__}.Hanging"}}),
+            mock.patch("catalog.events.TIMEOUT", 0.01),
+            self.assertLogs("django.db.backends.base", logging.ERROR) as logs,
+        ):
+            await Product.objects.acreate(name="Chair", price=1)
+
+        assert "TimeoutError" in logs.output[0]
 
 
 async def test_an_announcement_reaches_other_processes() -> None:

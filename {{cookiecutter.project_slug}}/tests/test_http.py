@@ -1,11 +1,20 @@
 """The one HTTP client that requests share."""
 
+import httpx
+
 from runtime.http import get_client, shared_client
 
 
 async def test_is_the_same_for_everyone() -> None:
     async with shared_client() as client:
         assert get_client() is client
+
+
+async def test_keeps_no_cookies() -> None:
+    async with shared_client() as client:
+        request = httpx.Request("GET", "http://supplier.example/")
+        client.cookies.extract_cookies(httpx.Response(200, headers={"Set-Cookie": "a=b"}, request=request))
+        assert not client.cookies
 
 
 async def test_is_made_by_the_first_call_where_no_server_does() -> None:

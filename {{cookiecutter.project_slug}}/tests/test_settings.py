@@ -36,7 +36,7 @@ def load_settings(tmp_path: Path) -> Settings:
 
     def load(**environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-c", "import config.settings"],
+            [sys.executable, "-c", "from config import settings; print(settings.ALLOWED_HOSTS)"],
             env={"PATH": os.environ["PATH"], **environment},
             cwd=tmp_path,
             capture_output=True,
@@ -74,12 +74,34 @@ def test_every_bad_value_is_named_in_one_line(load_settings: Settings) -> None:
     [line] = result.stderr.splitlines()
     assert "DEBUG" in line
     assert "LOG_LEVEL" in line
+
+
+def test_development_does_without_what_is_blank(load_settings: Settings) -> None:
+    result = load_settings(DEBUG="true", **dict.fromkeys(REQUIRED, ""))
+
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_spaces_in_a_list_do_not_matter(load_settings: Settings) -> None:
+    result = load_settings(**PRODUCTION, ALLOWED_HOSTS="one.example, two.example")
+
+    assert result.stdout == "['one.example', 'two.example']\n"
+# {% if cookiecutter.use_channels %}
+
+
+def test_redis_must_have_a_url(load_settings: Settings) -> None:
+    result = load_settings(**PRODUCTION | {"REDIS_URL": "localhost:6379"})
+
+    [line] = result.stderr.splitlines()
+    assert "redis://localhost:6379/0" in line
+# {% endif %}
 # {% if cookiecutter.use_async_views %}
 
 
 def test_a_supplier_must_have_a_url(load_settings: Settings) -> None:
-    result = load_settings(DEBUG="true", SUPPLIER_URLS="https://good.example/quote,bad.example")
+    for bad in ("bad.example", "https://user:password@bad.example"):
+        result = load_settings(DEBUG="true", SUPPLIER_URLS=f"https://good.example/quote,{bad}")
 
-    [line] = result.stderr.splitlines()
-    assert "'bad.example' is not a URL" in line
+        [line] = result.stderr.splitlines()
+        assert f"'{bad}' is not a URL" in line
 # {% endif %}

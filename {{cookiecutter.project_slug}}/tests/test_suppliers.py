@@ -120,6 +120,14 @@ async def test_a_supplier_that_is_not_there() -> None:
             assert await ask_suppliers("Chair & table") == [{"supplier": url, "error": "could not be reached"}]
 
 
+@pytest.mark.parametrize("url", ["http://256.1.1.1/", "http://xn--a/", "http://user:password@127.0.0.1:9/"])
+async def test_a_url_that_cannot_be_asked(url: str) -> None:
+    async with shared_client():
+        with override_settings(SUPPLIER_URLS=[url]):
+            [answer] = await ask_suppliers("Chair & table")
+    assert answer["error"] == "could not be reached"
+
+
 async def test_all_are_asked_at_once() -> None:
     async with suppliers() as server:
         started = time.monotonic()
@@ -129,9 +137,13 @@ async def test_all_are_asked_at_once() -> None:
     assert time.monotonic() - started < 20 * 0.05 / 2
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"null", b"[]", b"{}", b'{"price": null}', b'{"price": "NaN"}', b'{"price": -1}', b"\xff"]
-)
+NO_PRICES = [
+    *(b"", b"{", b"null", b"[]", b"{}", b"\xff"),
+    *(b'{"price": %s}' % price for price in (b"null", b'"NaN"', b"-1", b"1e99", b"1e-99", b"[1]")),
+]
+
+
+@pytest.mark.parametrize("body", NO_PRICES)
 def test_an_answer_without_a_price(body: bytes) -> None:
     with pytest.raises(NoQuoteError):
         parse_price(body)

@@ -130,11 +130,24 @@ class AddTests(APITestCase):
                 assert list(errors) == [field], value
 
     async def test_a_field_of_another_type_is_400_and_named(self) -> None:
-        for value in (True, ["Chair"], {"en": "Chair"}):
+        for value in (True, ["Chair"], {"en": "Chair"}, "half \ud800"):
             assert (await self.refusal(CHAIR | {"name": value})).startswith("name: ")
 
     async def test_an_unknown_field_is_400_and_named(self) -> None:
         assert (await self.refusal(CHAIR | {"colour": "red"})).startswith("colour: no such field")
+
+    async def test_a_form_is_415(self) -> None:
+        # The check of the token reads a form, and nobody can read it again.
+        client = AsyncClient(enforce_csrf_checks=True)
+        await client.aforce_login(self.clerk)
+        await client.get("/admin/login/")
+
+        response = await client.post(PRODUCTS, CHAIR, headers={"X-CSRFToken": client.cookies["csrftoken"].value})
+        assert response.status_code == 415
+
+    async def test_nothing_costs_nothing(self) -> None:
+        response = await self.post(PRODUCTS, CHAIR | {"price": "-0"})
+        assert json.loads(response.text)["price"] == "0.00"
 
     async def test_a_taken_name_is_400_and_named(self) -> None:
         await self.post(PRODUCTS, CHAIR)
@@ -228,8 +241,9 @@ class ReserveTests(APITestCase):
             assert "quantity" in response.text
 
     async def test_none_is_404(self) -> None:
-        response = await self.post(f"{PRODUCTS}404/reserve/", {"quantity": 1})
-        assert response.status_code == 404
+        for pk in (404, 2**63):
+            response = await self.post(f"{PRODUCTS}{pk}/reserve/", {"quantity": 1})
+            assert response.status_code == 404
 
     async def test_needs_the_permission(self) -> None:
         response = await self.async_client.post(f"{PRODUCTS}1/reserve/")

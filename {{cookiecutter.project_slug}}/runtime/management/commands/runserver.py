@@ -12,13 +12,15 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.core.management.commands import runserver
+from django.utils.autoreload import get_child_arguments
 
 # {% if cookiecutter.use_postgres %}
 from runtime.database import close_pools
 # {% endif %}
 from runtime.server import serve
 
-# Seconds that the server has to stop before its successor starts.
+# Seconds that the server has to stop: of itself after Ctrl-C, and once it is asked to.
+CTRL_C_TIMEOUT = 2
 STOP_TIMEOUT = 10
 
 
@@ -36,7 +38,7 @@ class Command(runserver.Command):
         """Serve at the address that `handle` has parsed, in a child process if it is to reload."""
         self.refuse_a_taken_port()
         if options["use_reloader"]:
-            run_and_reload([sys.executable, *sys.argv, "--noreload"], Path(settings.BASE_DIR))
+            run_and_reload([*get_child_arguments(), "--noreload"], Path(settings.BASE_DIR))
         else:
             self.inner_run(**options)
 
@@ -67,8 +69,9 @@ class Command(runserver.Command):
             try:
                 probe.bind((self.addr, int(self.port)))
             except (OSError, OverflowError) as error:
+                reason = str(error).rstrip(".")
                 raise CommandError(
-                    f"Cannot listen at {self.addr}:{self.port}: {error}. Name another, as in `runserver 8001`."
+                    f"Cannot listen at {self.addr}:{self.port}: {reason}. Name another, as in `runserver 8001`."
                 ) from error
 
 
@@ -86,14 +89,21 @@ def run_and_reload(command: list[str], directory: Path) -> None:
         try:
             next(watch(*watched(directory), watch_filter=is_code, stop_event=stopped), None)
         except KeyboardInterrupt:
-            # The terminal has sent it to the server as well.
             stopped.set()
-        else:
-            process.terminate()
-        try:
-            process.wait(STOP_TIMEOUT)
-        except subprocess.TimeoutExpired:
+            # A terminal has sent it to the server as well, and a second signal at once would hurry it.
+            wait(process, CTRL_C_TIMEOUT)
+        process.terminate()
+        if not wait(process, STOP_TIMEOUT):
             process.kill()
+
+
+def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait until a process has ended; tell whether it has."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def watched(directory: Path) -> Iterator[Path]:
