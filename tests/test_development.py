@@ -84,15 +84,18 @@ def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> Non
     assert not (service / ".postgres" / "postmaster.pid").exists()
 
 
-def test_control_c_stops_it_politely(tmp_path: Path, server_name: str) -> None:
+@pytest.mark.parametrize("sent_to", ["the group, by a terminal", "the command alone, by a supervisor"])
+def test_an_interrupt_stops_it_politely(tmp_path: Path, server_name: str, sent_to: str) -> None:
     service = render(all_off(server_name), tmp_path)
     succeed(service, "python", "manage.py", "migrate")
 
     port = free_port()
     with booted(service, "python", "manage.py", "runserver", str(port), port=port) as server:
-        # A terminal sends it to the whole group.
-        os.killpg(server.process.pid, signal.SIGINT)
-        assert server.process.wait(timeout=15) == 0
+        children = psutil.Process(server.process.pid).children(recursive=True)
+        send = os.killpg if "group" in sent_to else os.kill
+        send(server.process.pid, signal.SIGINT)
+        assert server.process.wait(timeout=8) == 0, "it had to be killed"
+    assert not any(child.is_running() for child in children)
 
 
 def test_a_taken_port_is_refused_in_a_line(tmp_path: Path, server_name: str) -> None:
