@@ -1,7 +1,7 @@
 """The one HTTP client that every request shares.
 
-A client made for each call would load the certificates each time, which blocks the event loop for some 30 ms, and could
-never reuse a connection. Its transport is aiohttp's: httpx's own is slow when many calls are open at once.
+A client made for each call would load the certificates each time, while the event loop stands still, and could never
+reuse a connection. Its transport is aiohttp's: httpx's own is slow when many calls are open at once.
 """
 
 import asyncio
