@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psutil
 from rendering import ENVIRONMENT
 
 # Each worker of a parallel run has its own thousand, below those that the system gives to outgoing connections.
@@ -71,8 +72,8 @@ def alarms(log: str) -> list[str]:
 def booted(service: Path, *command: str, port: int, **environment: str) -> Iterator[Server]:
     """Hold a server open that a command starts; then stop it, and check how it exited and what it logged.
 
-    Raises AssertionError if it does not answer within 30 seconds, does not stop within 15, exits with a status that is
-    not explained or logs a line that is not.
+    Raises AssertionError if it does not answer within 30 seconds, does not stop within 15, leaves a process behind,
+    exits with a status that is not explained or logs a line that is not.
     """
     log_file = service / "server.log"
     with log_file.open("wb") as log:
@@ -91,6 +92,7 @@ def booted(service: Path, *command: str, port: int, **environment: str) -> Itera
         yield server
         process.terminate()
         status = process.wait(timeout=15)
+        wait_until_alone(process.pid)
     finally:
         # Whatever has not stopped by itself, workers and reloaded children too.
         with contextlib.suppress(ProcessLookupError):
@@ -101,6 +103,22 @@ def booted(service: Path, *command: str, port: int, **environment: str) -> Itera
     for explained in server.explained:
         log = log.replace(explained, "")
     assert not alarms(log), "\n".join(["alarming:", *alarms(log), "in:", log])
+
+
+def wait_until_alone(group: int) -> None:
+    """Return once no process of a group runs any more; raise AssertionError for those that still do after 5 seconds."""
+    deadline = time.monotonic() + 5
+    while survivors := [process for process in psutil.process_iter() if runs_in(process, group)]:
+        assert time.monotonic() < deadline, f"left behind: {survivors}"
+        time.sleep(0.05)
+
+
+def runs_in(process: psutil.Process, group: int) -> bool:
+    """Tell whether a process is of a group, and not merely waiting for somebody to notice that it has ended."""
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (ProcessLookupError, psutil.NoSuchProcess):
+        return False
 
 
 def wait_until_live(server: Server) -> None:

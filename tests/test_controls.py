@@ -76,6 +76,13 @@ def test_a_service_that_does_not_start_is_noticed(plain: Path) -> None:
         serve_plain(plain)
 
 
+def test_a_process_that_is_left_behind_is_noticed(plain: Path) -> None:
+    orphan = "import subprocess\nsubprocess.Popen(['sleep', '60'])\napplication = Lifespan"
+    break_it(plain, "config/asgi.py", "application = Lifespan", orphan)
+    with pytest.raises(AssertionError, match="left behind"):
+        serve_plain(plain)
+
+
 def test_a_traceback_in_the_log_is_noticed(plain: Path) -> None:
     logged = "    import logging\n    logging.getLogger().error('quietly')\n    return render"
     break_it(plain, "catalog/pages.py", "    return render", logged)

@@ -11,8 +11,8 @@ type Resource = Callable[[], AbstractAsyncContextManager[object]]
 class Lifespan:
     """Wrap an ASGI application so that resources open before its first request and close after its last.
 
-    Django itself refuses the lifespan protocol. A server that speaks it starts and stops the
-    resources through `__call__`; one that does not, and a test, enters `running()`.
+    Django itself refuses the lifespan protocol. A server that speaks it starts and stops the resources through
+    `__call__`; a test enters `running()`.
 
     `resources` are functions without arguments that return an async context manager. They are opened in order and
     closed in reverse; one that cannot be opened keeps the server from starting.
