@@ -20,6 +20,7 @@ from catalog.api import answers_payload_errors, read_object, refuse, requires_pe
 from catalog.forms import ProductForm
 from catalog.models import Product
 from catalog.suppliers import ask_suppliers
+from runtime.threads import give_back_thread
 
 # Products in a page of the list, and in one query of the export.
 PAGE_SIZE = 100
@@ -80,6 +81,8 @@ async def quotes(request: HttpRequest, pk: int) -> HttpResponseBase:
     found = await Product.objects.filter(pk=pk).afirst()
     if found is None:
         return no_such_product(pk)
+    # Suppliers may take seconds, in which others can use it.
+    give_back_thread()
     return JsonResponse({"product": found.to_json(), "quotes": await ask_suppliers(found.name)})
 
 
@@ -92,12 +95,13 @@ async def export(request: HttpRequest) -> HttpResponseBase:
 async def export_lines() -> AsyncIterator[str]:
     """Yield a line for each product, a batch of them in memory at a time.
 
-    Each batch is a query of its own: no transaction or cursor stays open while a slow client reads. When the client
-    leaves, Django cancels the response and no further batch is read.
+    Each batch is a query of its own: no transaction, cursor or thread is kept while a slow client reads. When the
+    client leaves, Django cancels the response and no further batch is read.
     """
     last = 0
     while True:
         batch = [product async for product in Product.objects.filter(pk__gt=last).order_by("pk")[:BATCH_SIZE]]
+        give_back_thread()
         for found in batch:
             yield json.dumps(found.to_json()) + "\n"
         if len(batch) < BATCH_SIZE:

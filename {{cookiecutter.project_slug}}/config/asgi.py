@@ -5,8 +5,9 @@ import os
 # {% if cookiecutter.use_channels %}
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
+
 # {% endif %}
-from django.core.asgi import get_asgi_application
+from runtime.handler import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Sets Django up; what uses models can only be imported after it.
@@ -25,22 +26,28 @@ from runtime.lifespan import Lifespan  # noqa: E402
 # {% if not cookiecutter.use_channels %}
 from runtime.protocols import HTTPOnly  # noqa: E402
 # {% endif %}
+from runtime.threads import LentThreads, drained_threads  # noqa: E402
+from runtime.watchdog import watched_loop  # noqa: E402
 
 application = Lifespan(
     # {% if cookiecutter.use_channels %}
-    ProtocolTypeRouter(
-        {
-            "http": django_application,
-            "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
-        }
+    LentThreads(
+        ProtocolTypeRouter(
+            {
+                "http": django_application,
+                "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+            }
+        )
     ),
     # {% else %}
-    HTTPOnly(django_application),
+    LentThreads(HTTPOnly(django_application)),
     # {% endif %}
     # {% if cookiecutter.use_postgres %}
     connection_pools,
     # {% endif %}
+    drained_threads,
     # {% if cookiecutter.use_async_views %}
     shared_client,
     # {% endif %}
+    watched_loop,
 )

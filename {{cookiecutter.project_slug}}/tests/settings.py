@@ -19,6 +19,8 @@ from config.settings import *  # noqa: F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Looking for every static file would take most of a test's time; the tests of static files turn it on.
 SERVESTATIC_USE_FINDERS = False
+SERVESTATIC_USE_STATIC_ROOT = False
+SERVESTATIC_AUTOREFRESH = False
 # {% if cookiecutter.use_channels %}
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 # {% endif %}

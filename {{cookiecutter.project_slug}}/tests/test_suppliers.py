@@ -14,6 +14,7 @@ from django.test import override_settings
 
 from catalog.suppliers import MAX_ANSWER, NoQuoteError, ask_suppliers, parse_price
 from runtime.http import shared_client
+from runtime.testing import count_hops
 
 
 async def quote(request: web.Request) -> web.Response:
@@ -135,6 +136,14 @@ async def test_all_are_asked_at_once() -> None:
 
     assert answers == [{"price": "1"}] * 20
     assert time.monotonic() - started < 20 * 0.05 / 2
+
+
+async def test_nobody_is_asked_in_a_thread() -> None:
+    async with suppliers() as server:
+        with count_hops() as hops:
+            await ask(server, "quote", "slow", "cut")
+
+    assert not hops
 
 
 NO_PRICES = [

@@ -1,0 +1,160 @@
+"""`manage.py check`: what puts a thread back on the path of every request, or is dangerous under ASGI."""
+
+from collections.abc import Iterator
+from inspect import iscoroutinefunction
+from typing import Any
+
+# {% if cookiecutter.asgi_server != "daphne" %}
+from django.conf import global_settings, settings
+# {% else %}
+from django.conf import settings
+# {% endif %}
+from django.core import checks
+from django.core.signals import request_finished, request_started
+from django.utils.deprecation import MiddlewareMixin
+from django.utils.module_loading import import_string
+
+from runtime import middleware
+from runtime.handler import unknown_receivers
+
+# {% if cookiecutter.asgi_server != "daphne" %}
+# {% if cookiecutter.use_channels %}
+LOCAL_LAYER = "channels.layers.InMemoryChannelLayer"
+# {% endif %}
+LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
+
+# {% endif %}
+
+@checks.register("runtime")
+def check_middleware(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Warn about middleware that goes to a thread with every request."""
+    for path in settings.MIDDLEWARE:
+        factory = import_string(path)
+        if not getattr(factory, "async_capable", False):
+            yield checks.Warning(
+                f"{path} has no asynchronous path: it takes every request to a thread.",
+                hint="Write one, as Django's documentation of asynchronous middleware shows, or do without it.",
+                id="runtime.W001",
+            )
+        elif hooks := hooks_in_a_thread(factory):
+            name = path.rpartition(".")[2]
+            yield checks.Warning(
+                f"{path} takes every request to a thread, to run {' and '.join(hooks)}.",
+                hint=f"List runtime.middleware.{name} in its place."
+                if issubclass(getattr(middleware, name, object), factory)
+                else f"If they never block, list a subclass in its place: class {name}(OnTheLoop, …).",
+                id="runtime.W002",
+            )
+
+
+def hooks_in_a_thread(factory: Any) -> list[str]:
+    """Return the names of those hooks of a middleware that Django takes to a thread."""
+    names = ["process_view", "process_template_response"]
+    if getattr(factory, "__acall__", None) is MiddlewareMixin.__acall__:
+        names += ["process_request", "process_response"]
+    # A hook with a counterpart such as `aprocess_view` chooses between the two itself.
+    hooks = {name: getattr(factory, name, None) for name in names if not hasattr(factory, f"a{name}")}
+    return [name for name, hook in hooks.items() if hook and not iscoroutinefunction(hook)]
+
+
+@checks.register("runtime")
+def check_receivers(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Warn about receivers of signals that are sent with every request."""
+    for name, signal in (("request_started", request_started), ("request_finished", request_finished)):
+        for receiver in unknown_receivers(signal):
+            yield checks.Warning(
+                f"{receiver.__module__}.{receiver.__qualname__} receives {name}: it takes every request to a thread.",
+                hint="If it does not block, call it from a middleware with an asynchronous path.",
+                id="runtime.W003",
+            )
+
+
+@checks.register("runtime")
+def check_databases(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Warn about database settings that do not go with asynchronous views or with lent threads."""
+    for alias, database in settings.DATABASES.items():
+        if database.get("ATOMIC_REQUESTS"):
+            yield checks.Warning(
+                f"DATABASES[{alias!r}] sets ATOMIC_REQUESTS: every asynchronous view raises RuntimeError.",
+                hint="Put each transaction into a synchronous function, and await that with sync_to_async.",
+                id="runtime.W004",
+            )
+        # {% if cookiecutter.use_postgres %}
+        pool = database.get("OPTIONS", {}).get("pool")
+        if pool and database.get("CONN_MAX_AGE", 0) != 0:
+            yield checks.Warning(
+                f"DATABASES[{alias!r}] sets CONN_MAX_AGE beside a pool: Django refuses to connect.",
+                hint="Take it away; how long a connection stays open is the pool's max_lifetime and max_idle.",
+                id="runtime.W005",
+            )
+        size = pool.get("max_size") if isinstance(pool, dict) else None
+        if size and size < settings.MAX_THREADS:
+            yield checks.Warning(
+                f"MAX_THREADS is {settings.MAX_THREADS}, and the pool of DATABASES[{alias!r}] has {size} connections.",
+                hint="Have as many connections as threads: a thread that waits for one is of no use to anybody.",
+                id="runtime.W006",
+            )
+        # {% endif %}
+
+
+# {% if cookiecutter.asgi_server != "daphne" %}
+@checks.register("runtime")
+def check_processes(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Warn about what several server processes would have to share, and do not."""
+    if settings.DEBUG or settings.WEB_CONCURRENCY == 1:
+        return
+    # {% if cookiecutter.use_channels %}
+    for alias, layer in settings.CHANNEL_LAYERS.items():
+        if layer["BACKEND"] == LOCAL_LAYER:
+            yield checks.Warning(
+                f"CHANNEL_LAYERS[{alias!r}] is in memory: a message reaches the sockets of one process"
+                f" of {settings.WEB_CONCURRENCY}.",
+                hint="Use channels_redis.core.RedisChannelLayer, which they share, or set WEB_CONCURRENCY=1.",
+                id="runtime.W007",
+            )
+    # {% endif %}
+    # Django's default cache is such a one; it does no harm where nobody has asked for a cache.
+    for alias, cache in settings.CACHES.items():
+        if cache["BACKEND"] == LOCAL_CACHE and settings.CACHES != global_settings.CACHES:
+            yield checks.Warning(
+                f"CACHES[{alias!r}] is in memory: each of {settings.WEB_CONCURRENCY} processes has its own.",
+                hint="Use one that they share, such as the one in the database, or set WEB_CONCURRENCY=1.",
+                id="runtime.W008",
+            )
+
+
+# {% endif %}
+# {% if cookiecutter.asgi_server == "daphne" %}
+@checks.register("runtime", deploy=True)
+def check_server(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Say what the server cannot do."""
+    return [
+        checks.Info(
+            "Daphne cuts off the requests that are open when it is told to stop.",
+            hint="Where a deployment must not lose any, choose another ASGI server.",
+            id="runtime.I001",
+        )
+    ]
+
+
+# {% endif %}
+@checks.register(checks.Tags.security, deploy=True)
+def check_security(**kwargs: Any) -> list[checks.CheckMessage]:
+    """Return what Django's own checks would find if its middleware were listed by the names that they look for."""
+    registered = checks.registry.registry.deployment_checks
+    djangos = [check for check in registered if check.__module__.startswith("django.")]
+    found = [message for check in djangos for message in check(**kwargs)]
+    listed = settings.MIDDLEWARE
+    settings.MIDDLEWARE = [django_name(import_string(path)) or path for path in listed]
+    try:
+        return [message for check in djangos for message in check(**kwargs) if message not in found]
+    finally:
+        settings.MIDDLEWARE = listed
+
+
+def django_name(factory: Any) -> str | None:
+    """Return the dotted path of the middleware of Django's that a middleware is a subclass of."""
+    for base in getattr(factory, "__mro__", ()):
+        if base.__module__.startswith("django."):
+            return f"{base.__module__}.{base.__qualname__}"
+    return None

@@ -1,0 +1,140 @@
+"""Django's own middleware, on the event loop for all that cannot block.
+
+Under ASGI Django runs each hook of its middleware in a thread, whatever it does. Here the hooks are the same, inherited
+and unchanged, and only where they run differs: in the thread that is lent to the request if they may block, else where
+the request already is. Under WSGI and with Django's synchronous test client nothing differs at all.
+
+A middleware of your own that never blocks needs no more than `class MyMiddleware(OnTheLoop, TheirMiddleware)`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from typing import Any, cast
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth import middleware as auth
+from django.contrib.messages import middleware as messages
+from django.contrib.sessions import middleware as sessions
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.middleware import clickjacking, common, csp, csrf, http, locale, security
+from django.utils.deprecation import MiddlewareMixin
+
+
+class OnTheLoop(MiddlewareMixin):
+    """A middleware whose hooks run on the event loop, but for the requests and responses with which they may block."""
+
+    def request_may_block(self, request: HttpRequest) -> bool:
+        """Tell whether `process_request` may block."""
+        return False
+
+    def response_may_block(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Tell whether `process_response` may block."""
+        return False
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        """Do what the parent does, with a thread only where it is needed."""
+        response: HttpResponseBase | None = None
+        if hasattr(self, "process_request"):
+            if self.request_may_block(request):
+                response = await sync_to_async(self.process_request)(request)
+            else:
+                response = self.process_request(request)
+        response = response or await cast(Awaitable[HttpResponseBase], self.get_response(request))
+        if hasattr(self, "process_response"):
+            if self.response_may_block(request, response):
+                return await sync_to_async(self.process_response)(request, response)  # type: ignore[no-any-return]
+            return self.process_response(request, response)  # type: ignore[no-any-return]
+        return response
+
+
+class SecurityMiddleware(OnTheLoop, security.SecurityMiddleware):
+    """Redirects to https, and sets the security headers."""
+
+
+class ContentSecurityPolicyMiddleware(OnTheLoop, csp.ContentSecurityPolicyMiddleware):
+    """Sets the content security policy."""
+
+
+class ConditionalGetMiddleware(OnTheLoop, http.ConditionalGetMiddleware):
+    """Answers 304 to a client that has the current version."""
+
+
+class LocaleMiddleware(OnTheLoop, locale.LocaleMiddleware):
+    """Chooses the language of a request."""
+
+
+class CommonMiddleware(OnTheLoop, common.CommonMiddleware):
+    """Appends slashes, and sets the length of the content."""
+
+
+class XFrameOptionsMiddleware(OnTheLoop, clickjacking.XFrameOptionsMiddleware):
+    """Keeps responses out of the frames of other sites."""
+
+
+class AuthenticationMiddleware(OnTheLoop, auth.AuthenticationMiddleware):
+    """Gives a request its user, who is looked up when asked for: `await request.auser()`."""
+
+
+class SessionMiddleware(OnTheLoop, sessions.SessionMiddleware):
+    """Gives a request its session, and saves it if it was modified."""
+
+    def response_may_block(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Tell whether there is a session to be saved."""
+        session = getattr(request, "session", None)
+        if session is None:
+            return False
+        return (session.modified or settings.SESSION_SAVE_EVERY_REQUEST) and not session.is_empty()
+
+
+class MessageMiddleware(OnTheLoop, messages.MessageMiddleware):
+    """Gives a request its messages, and stores those that were added, or forgets those that were shown."""
+
+    def response_may_block(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Tell whether messages were added or shown: what does not fit into a cookie is kept in the session."""
+        storage = getattr(request, "_messages", None)
+        return storage is not None and (storage.used or storage.added_new)
+
+
+class CsrfViewMiddleware(OnTheLoop, csrf.CsrfViewMiddleware):
+    """Refuses a request that another site made its user send."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        super().__init__(get_response)
+        if self.async_mode:
+            # Django looks at it to know whether it has to run it in a thread.
+            self.process_view = self.aprocess_view  # type: ignore[method-assign, assignment]
+
+    def request_may_block(self, request: HttpRequest) -> bool:
+        """Tell whether the secret has to be loaded, with the session that it is in."""
+        return settings.CSRF_USE_SESSIONS and request.session.session_key is not None
+
+    def response_may_block(self, request: HttpRequest, response: HttpResponseBase) -> bool:
+        """Tell whether a new secret is to be put into a session that exists."""
+        return bool(request.META.get("CSRF_COOKIE_NEEDS_UPDATE")) and self.request_may_block(request)
+
+    async def aprocess_view(
+        self,
+        request: HttpRequest,
+        callback: Callable[..., Any],
+        callback_args: tuple[Any, ...],
+        callback_kwargs: dict[str, Any],
+    ) -> HttpResponseBase | None:
+        """Return the response that refuses a request, or None for one that is accepted."""
+        check: Callable[..., Any] = super().process_view
+        # The token may be in a form with files, which are written to disk as the form is read.
+        if self.request_may_block(request) or request.content_type == "multipart/form-data":
+            check = sync_to_async(check)
+        verdict = check(request, callback, callback_args, callback_kwargs)
+        return cast(HttpResponseBase | None, await verdict if isawaitable(verdict) else verdict)
+
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Return the response of CSRF_FAILURE_VIEW, which may block: on the event loop, an awaitable of it."""
+        reject: Callable[..., Any] = super()._reject  # type: ignore[misc]
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return cast(HttpResponseBase, reject(request, reason))
+        return sync_to_async(reject)(request, reason)

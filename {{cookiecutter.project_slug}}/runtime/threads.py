@@ -1,0 +1,303 @@
+"""Worker threads, lent to a request while it runs code that blocks.
+
+Django gives every ASGI request a thread of its own, made on its first blocking call and unmade at its end. Here
+threads are few, stay warm, and belong to nobody: a request that never blocks never has one, and one that does borrows.
+asgiref hands each blocking call to an `Executor` (`ThreadSensitiveContext(executor=…)`), and ours decides which thread
+makes it. A call that finds every thread taken waits its turn.
+"""
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, Future
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from functools import cache, partial
+from queue import SimpleQueue
+from typing import Any
+
+from asgiref.sync import AsyncToSync, ThreadSensitiveContext
+from django.conf import settings
+from django.db import connections, reset_queries
+
+from runtime.asgi import Application, Receive, Scope, Send
+
+type Work = Callable[[], None]
+
+# Seconds that blocking calls have left to return once the server stops.
+DRAIN_TIMEOUT = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class Threads:
+    """At most `maximum` worker threads, each made when there is work that no idle one can take.
+
+    While all are busy, work waits: first come, first served. `spare` idle ones stay; the others end after `linger`
+    seconds without work, and close their database connections. The methods may be called from any thread.
+    """
+
+    def __init__(self, maximum: int, spare: int = 2, linger: float = 10.0) -> None:
+        if maximum < 1:
+            raise ValueError(f"there must be 1 thread or more, not {maximum}")
+        self.maximum = maximum
+        self.spare = spare
+        self.linger = linger
+        # What follows changes under this lock only.
+        self.changed = threading.Condition()
+        self.workers: set[threading.Thread] = set()
+        self.waiting: deque[Work] = deque()
+        self.idle = 0
+        self.draining = False
+
+    def run(self, work: Work) -> None:
+        """Do some work, which must not raise, in one of the threads."""
+        with self.changed:
+            self.waiting.append(work)
+            self.call_a_worker()
+
+    def call_a_worker(self) -> None:
+        """See to it that what waits is taken: by an idle thread, by a new one, or by the first that has time again."""
+        if len(self.waiting) <= self.idle:
+            self.changed.notify()
+        elif len(self.workers) < self.maximum:
+            # A daemon, lest one that hangs keep the process from ending; `drain` waits for them, within reason.
+            worker = threading.Thread(target=self.work, name="lent", daemon=True)
+            self.workers.add(worker)
+            worker.start()
+
+    def work(self) -> None:
+        """Do one piece of work after another: a worker thread's whole life."""
+        while work := self.next_work():
+            work()
+            # Or what it holds would live until the next one comes.
+            del work
+        close_connections()
+        with self.changed:
+            self.workers.remove(threading.current_thread())
+            self.changed.notify_all()
+            if self.waiting:
+                # It came after this thread had made up its mind to end.
+                self.call_a_worker()
+
+    def next_work(self) -> Work | None:
+        """Wait for work and return it; None tells the calling thread to end."""
+        with self.changed:
+            self.idle += 1
+            try:
+                while not self.waiting:
+                    woken = not self.draining and self.changed.wait(self.linger)
+                    if not woken and not self.waiting and (self.draining or self.idle > self.spare):
+                        return None
+                return self.waiting.popleft()
+            finally:
+                self.idle -= 1
+
+    def drain(self, timeout: float) -> bool:
+        """End each thread when its work is done; tell whether all have ended within `timeout` seconds.
+
+        Work that comes later is done by new threads.
+        """
+        with self.changed:
+            self.draining = True
+            self.changed.notify_all()
+            drained = self.changed.wait_for(lambda: not self.workers, timeout)
+            self.draining = False
+        return drained
+
+
+class Call[R]:
+    """A function to be called in a thread, and the future of what it returns."""
+
+    def __init__(self, function: Callable[[], R]) -> None:
+        self.function = function
+        self.future: Future[R] = Future()
+
+    def make(self) -> None:
+        """Call the function, unless the future has been cancelled meanwhile."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.function()
+        except BaseException as error:
+            self.future.set_exception(error)
+            # Its traceback leads to this frame, and this frame must not lead back to it.
+            del self
+        else:
+            self.future.set_result(result)
+
+
+class Loan(Executor):
+    """One thread for all calls of a request, as Django promises it: lent with the first call, kept until given back.
+
+    A call after that borrows again.
+    """
+
+    def __init__(self, threads: Threads) -> None:
+        self.threads = threads
+        self.calls: SimpleQueue[Call[Any] | None] | None = None
+
+    def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Call a function in the thread that is lent; return the future of what it returns."""
+        call = Call(partial(function, *args, **kwargs))
+        if self.calls is None:
+            self.calls = SimpleQueue()
+            self.threads.run(partial(self.serve, self.calls))
+        self.calls.put(call)
+        return call.future
+
+    @staticmethod
+    def serve(calls: SimpleQueue[Call[Any] | None]) -> None:
+        """Make the calls that come in, in the thread that this runs in, until None comes."""
+        reset_connections()
+        while call := calls.get():
+            call.make()
+            del call
+        reset_connections()
+
+    def give_back(self) -> None:
+        """Let others have the thread, once the call that it may still be in has returned."""
+        if self.calls is not None:
+            self.calls.put(None)
+            self.calls = None
+
+
+# {% if cookiecutter.use_channels %}
+class LoanPerCall(Executor):
+    """A thread for each call, so several at once: for a socket, which may be open for days and seldom blocks."""
+
+    def __init__(self, threads: Threads) -> None:
+        self.threads = threads
+
+    def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Call a function in one of the threads; return the future of what it returns."""
+        call = Call(partial(function, *args, **kwargs))
+        self.threads.run(partial(self.serve, call))
+        return call.future
+
+    @staticmethod
+    def serve(call: Call[Any]) -> None:
+        """Make a call, in the thread that this runs in."""
+        reset_connections()
+        call.make()
+        reset_connections()
+
+
+# {% endif %}
+def reset_connections() -> None:
+    """Keep what one borrower did with this thread's database connections from the next one.
+
+    What Django does when a request starts and ends: those that are too old or unusable are closed, and the others'
+    health is checked again before their next query. A transaction that was begun and never ended is rolled back.
+    """
+    reset_queries()
+    for connection in connections.all(initialized_only=True):
+        try:
+            if connection.in_atomic_block:
+                connection.close()
+                # Closed in a transaction, it stays unusable.
+                del connections[connection.alias]
+            else:
+                connection.close_if_unusable_or_obsolete()
+        except Exception:
+            # The thread goes on, without it.
+            logger.exception("Could not close a connection to the database %s", connection.alias)
+            del connections[connection.alias]
+
+
+def close_connections() -> None:
+    """Close this thread's database connections."""
+    for connection in connections.all(initialized_only=True):
+        try:
+            connection.close()
+        except Exception:
+            logger.exception("Could not close a connection to the database %s", connection.alias)
+
+
+@cache
+def get_threads() -> Threads:
+    """Return the threads of this process: `settings.MAX_THREADS` at most."""
+    return Threads(settings.MAX_THREADS)
+
+
+class LentThread:
+    """`async with LentThread():` lends the code inside one thread, on its first blocking call.
+
+    Every request has this around it. A task that outlives its request needs one of its own: asgiref refuses its
+    blocking calls once the request has ended.
+    """
+
+    current: ContextVar[Loan | None] = ContextVar("current", default=None)
+
+    async def __aenter__(self) -> None:
+        self.loan = Loan(get_threads())
+        self.context = ThreadSensitiveContext(executor=self.loan)
+        self.token = self.current.set(self.loan)
+        await self.context.__aenter__()  # type: ignore[no-untyped-call]
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.context.__aexit__(*exception)  # type: ignore[no-untyped-call]
+        self.current.reset(self.token)
+        self.loan.give_back()
+
+
+def give_back_thread() -> None:
+    """Give back the thread that this request has borrowed, and its database connection: before a long wait.
+
+    The next blocking call borrows again. Nothing that needs the connection may be open, such as an `aiterator()`.
+    """
+    loan = LentThread.current.get()
+    if loan is not None:
+        loan.give_back()
+
+
+class LentThreads:
+    """Wrap an ASGI application so that its blocking calls run in lent threads.
+
+    # {% if cookiecutter.use_channels %}
+    A request keeps its thread from the first call to its end; a socket borrows one for each call, so that its slow
+    query is in nobody's way.
+    # {% else %}
+    A request keeps its thread from the first call to its end.
+    # {% endif %}
+    """
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, with threads to lend."""
+        # {% if cookiecutter.use_channels %}
+        if called_by_sync_code():
+            await self.application(scope, receive, send)
+        elif scope["type"] == "websocket":
+            async with ThreadSensitiveContext(executor=LoanPerCall(get_threads())):
+                await self.application(scope, receive, send)
+        else:
+            async with LentThread():
+                await self.application(scope, receive, send)
+        # {% else %}
+        if called_by_sync_code():
+            await self.application(scope, receive, send)
+        else:
+            async with LentThread():
+                await self.application(scope, receive, send)
+        # {% endif %}
+
+
+def called_by_sync_code() -> bool:
+    """Tell whether a synchronous caller waits for this code (`async_to_sync`), and lends its own thread.
+
+    Django's TestCase does. Its transaction lives in its thread: another would not see what the test has created.
+    """
+    return asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+
+
+@asynccontextmanager
+async def drained_threads() -> AsyncIterator[None]:
+    """End the threads when the server stops, after what they are doing (see `runtime.lifespan`)."""
+    yield
+    if not await asyncio.to_thread(get_threads().drain, DRAIN_TIMEOUT):
+        logger.warning("A blocking call has not returned within %s s, and is left behind.", DRAIN_TIMEOUT)

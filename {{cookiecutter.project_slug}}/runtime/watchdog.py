@@ -1,0 +1,67 @@
+"""In development: who blocks the event loop, and with it every other request."""
+
+import asyncio
+import logging
+import sys
+import threading
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import FrameType
+
+from django.conf import settings
+
+# Seconds that a callback may take, and seconds between two looks.
+LIMIT = 0.1
+INTERVAL = 0.05
+# Calls that are shown, innermost last.
+DEPTH = 10
+
+logger = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def watched_loop() -> AsyncIterator[None]:
+    """With DEBUG, log where the code was that has kept the event loop from everything else (see `runtime.lifespan`).
+
+    asyncio's own debug mode tells it afterwards, and only which task it was; other event loops do not tell it at all.
+    """
+    if not settings.DEBUG:
+        yield
+        return
+    watchdog = Watchdog(asyncio.get_running_loop())
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.stopped.set()
+
+
+class Watchdog(threading.Thread):
+    """Asks the running event loop of the thread that makes it, from a thread of its own, whether it still answers."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(name="watchdog", daemon=True)
+        self.loop = loop
+        self.loop_thread = threading.get_ident()
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        """Ask again and again until stopped."""
+        while not self.stopped.wait(INTERVAL):
+            answered = threading.Event()
+            try:
+                self.loop.call_soon_threadsafe(answered.set)
+            except RuntimeError:  # it is closed
+                return
+            if not answered.wait(LIMIT):
+                self.report(sys._current_frames().get(self.loop_thread))
+                while not answered.wait(INTERVAL) and not self.stopped.is_set():
+                    # Once is enough.
+                    pass
+
+    @staticmethod
+    def report(frame: FrameType | None) -> None:
+        """Log what the thread of the event loop is doing."""
+        stack = "".join(traceback.format_list(traceback.extract_stack(frame)[-DEPTH:])).rstrip()
+        logger.warning("The event loop has been blocked for %d ms:\n%s", LIMIT * 1000, stack)

@@ -1,0 +1,161 @@
+"""What `manage.py check` warns of, each with the faulty setting and the mended one."""
+
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.core.signals import request_finished
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.test import override_settings
+from django.utils.deprecation import MiddlewareMixin
+
+from runtime.middleware import OnTheLoop
+
+MIDDLEWARE = [
+    "runtime.middleware.SecurityMiddleware",
+    "runtime.middleware.CsrfViewMiddleware",
+    "runtime.middleware.XFrameOptionsMiddleware",
+]
+
+
+def sync_only(get_response: Any) -> Any:
+    return get_response
+
+
+class Blocking(MiddlewareMixin):
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return response
+
+
+class Mended(OnTheLoop, Blocking):
+    pass
+
+
+class BlockingView(OnTheLoop):
+    def process_view(self, request: HttpRequest, *args: object) -> None:
+        return None
+
+
+class MendedView(OnTheLoop):
+    async def process_view(self, request: HttpRequest, *args: object) -> None:
+        return None
+
+
+def found(deploy: bool = False, **settings: Any) -> dict[str, checks.CheckMessage]:
+    """Return what the checks find with some settings, by id."""
+    with override_settings(**settings):
+        messages = checks.run_checks(tags=["runtime", checks.Tags.security], include_deployment_checks=deploy)
+    return {str(message.id): message for message in messages if not message.is_silenced()}
+
+
+def test_nothing_is_wrong_with_the_service_itself() -> None:
+    assert not found()
+
+
+@pytest.mark.parametrize(
+    ("faulty", "mended", "warning"),
+    [
+        ("sync_only", "MendedView", "runtime.W001"),
+        ("Blocking", "Mended", "runtime.W002"),
+        ("BlockingView", "MendedView", "runtime.W002"),
+    ],
+)
+def test_middleware_that_goes_to_a_thread(faulty: str, mended: str, warning: str) -> None:
+    message = found(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{faulty}"])[warning]
+
+    assert f"{__name__}.{faulty}" in message.msg
+    assert message.hint
+    assert not found(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{mended}"])
+
+
+def test_djangos_own_middleware_has_a_counterpart() -> None:
+    faulty = "django.middleware.locale.LocaleMiddleware"
+
+    assert found(MIDDLEWARE=[faulty])["runtime.W002"].hint == "List runtime.middleware.LocaleMiddleware in its place."
+    assert not found(MIDDLEWARE=["runtime.middleware.LocaleMiddleware"])
+
+
+def test_a_receiver_that_is_called_with_every_request() -> None:
+    def receiver(**kwargs: object) -> None:
+        pass
+
+    request_finished.connect(receiver)
+    try:
+        assert "receiver receives request_finished" in found()["runtime.W003"].msg
+    finally:
+        request_finished.disconnect(receiver)
+    assert not found()
+
+
+# {% if cookiecutter.use_postgres %}
+POOL = {"pool": {"max_size": 20}}
+
+
+# {% endif %}
+@pytest.mark.parametrize(
+    ("faulty", "mended", "warning"),
+    [
+        ({"ATOMIC_REQUESTS": True}, {}, "runtime.W004"),
+        # {% if cookiecutter.use_postgres %}
+        ({"CONN_MAX_AGE": 60, "OPTIONS": POOL}, {"CONN_MAX_AGE": 60}, "runtime.W005"),
+        ({"OPTIONS": {"pool": {"max_size": 19}}}, {"OPTIONS": POOL}, "runtime.W006"),
+        # {% endif %}
+    ],
+)
+def test_a_database_that_does_not_go_with_it(faulty: dict[str, Any], mended: dict[str, Any], warning: str) -> None:
+    # Django warns that a test should not override DATABASES: its connections do not notice. They need not.
+    with pytest.warns(UserWarning, match="DATABASES"):
+        assert "DATABASES['default']" in found(DATABASES={"default": faulty})[warning].msg
+    with pytest.warns(UserWarning, match="DATABASES"):
+        assert not found(DATABASES={"default": mended})
+
+
+# {% if cookiecutter.asgi_server != "daphne" %}
+@pytest.mark.parametrize(
+    ("name", "faulty", "mended", "warning"),
+    [
+        # {% if cookiecutter.use_channels %}
+        (
+            "CHANNEL_LAYERS",
+            "channels.layers.InMemoryChannelLayer",
+            "channels_redis.core.RedisChannelLayer",
+            "runtime.W007",
+        ),
+        # {% endif %}
+        (
+            "CACHES",
+            "django.core.cache.backends.locmem.LocMemCache",
+            "django.core.cache.backends.db.DatabaseCache",
+            "runtime.W008",
+        ),
+    ],
+)
+def test_what_several_processes_must_share(name: str, faulty: str, mended: str, warning: str) -> None:
+    def found_with(backend: str, **settings: Any) -> dict[str, checks.CheckMessage]:
+        # {% if cookiecutter.use_channels %}
+        shared = {"CHANNEL_LAYERS": {"default": {"BACKEND": "channels_redis.core.RedisChannelLayer"}}}
+        return found(**shared | {name: {"default": {"BACKEND": backend, "LOCATION": "shared"}}} | settings)
+        # {% else %}
+        return found(**{name: {"default": {"BACKEND": backend, "LOCATION": "shared"}}} | settings)
+        # {% endif %}
+
+    assert "process" in found_with(faulty, WEB_CONCURRENCY=2)[warning].msg
+    assert not found_with(mended, WEB_CONCURRENCY=2)
+    assert not found_with(faulty, WEB_CONCURRENCY=1)
+    assert not found_with(faulty, WEB_CONCURRENCY=2, DEBUG=True)
+
+
+# {% else %}
+def test_daphne_cuts_requests_off() -> None:
+    assert "cuts off" in found(deploy=True)["runtime.I001"].msg
+    assert not found()
+
+
+# {% endif %}
+def test_djangos_own_checks_know_the_middleware_by_its_parent() -> None:
+    faulty = found(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=0, X_FRAME_OPTIONS="SAMEORIGIN")
+    mended = found(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=60)
+
+    assert {"security.W004", "security.W019"} <= faulty.keys()
+    assert not {"security.W004", "security.W019"} & mended.keys()
