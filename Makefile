@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
 # A Python started by a pyenv shim, or an active environment, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
-.PHONY: demo test constraints
+.PHONY: demo test benchmark constraints
 
 # Renders a service with every answer at its default, and serves it on http://127.0.0.1:8000.
 demo: $(UV)
@@ -33,6 +33,16 @@ constraints: $(UV)
 		--python-version 3.12 --output-file constraints.txt pyproject.toml --group dev \
 		$(foreach server,uvicorn granian daphne,.constraints/all-on-$(server)/pyproject.toml --group .constraints/all-on-$(server)/pyproject.toml:dev)
 	rm -rf .constraints
+
+# Measures a rendered service beside its peers, in one run; needs wrk. ARGS are those of benchmarks/compare.py.
+benchmark: .benchmarks/venv
+	.benchmarks/venv/bin/python benchmarks/compare.py $(ARGS)
+
+# The same environment and what the peers need, apart from it: no test must ever depend on that.
+.benchmarks/venv: constraints.txt pyproject.toml $(UV)
+	$(UV) venv --clear .benchmarks/venv
+	$(UV) pip install --python .benchmarks/venv --compile-bytecode --requirements constraints.txt --group benchmarks
+	touch .benchmarks/venv
 
 $(CURDIR)/.uv/bin/uv:
 	python3 -m pip install --quiet --disable-pip-version-check --target .uv "uv>=0.13"

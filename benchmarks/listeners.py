@@ -1,0 +1,111 @@
+"""WebSockets that only notice a text: a library takes longer to decode it than a server takes to send it."""
+
+import asyncio
+import base64
+import time
+from urllib.parse import urlsplit
+
+from load import get, new_session
+
+# The opcode of a text frame.
+TEXT = 1
+# Seconds that all of them together have to open, and to receive a text.
+TIMEOUT = 60
+
+
+class Audience:
+    """How many listeners have heard a text, and an event for when all of them have."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.everyone = asyncio.Event()
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        self.count = 0
+        self.everyone.clear()
+
+    def add(self) -> None:
+        """Count one more."""
+        self.count += 1
+        if self.count == self.size:
+            self.everyone.set()
+
+
+class Listener(asyncio.Protocol):
+    """One WebSocket: shakes hands, then counts the texts that it is sent, each shorter than 126 bytes."""
+
+    def __init__(self, url: str, path: str, audience: Audience) -> None:
+        self.url = url
+        self.path = path
+        self.audience = audience
+        self.received = bytearray()
+        self.open = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Ask for the upgrade."""
+        key = base64.b64encode(bytes(16)).decode()
+        lines = [
+            f"GET {self.path} HTTP/1.1",
+            f"Host: {urlsplit(self.url).netloc}",
+            f"Origin: {self.url}",
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            f"Sec-WebSocket-Key: {key}",
+        ]
+        transport.write("".join(f"{line}\r\n" for line in [*lines, ""]).encode())
+
+    def data_received(self, data: bytes) -> None:
+        """Count each text among the frames that have arrived in full."""
+        self.received += data
+        if not self.open.done():
+            head, ended, rest = self.received.partition(b"\r\n\r\n")
+            if not ended:
+                return
+            if b" 101 " not in head.split(b"\r\n")[0]:
+                self.open.set_exception(ConnectionError(f"refused: {head!r}"))
+                return
+            self.open.set_result(None)
+            self.received = rest
+        while len(self.received) >= 2 and len(self.received) >= (length := 2 + self.received[1]):
+            if self.received[0] & 0x0F == TEXT:
+                self.audience.add()
+            del self.received[:length]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Tell whoever waits for the handshake."""
+        if not self.open.done():
+            self.open.set_exception(ConnectionError("closed during the handshake"))
+
+
+async def broadcast_seconds(url: str, path: str, listeners: int, times: int) -> list[float]:
+    """Open WebSockets at a path, and `GET /publish` a few times: return how long the last of them waits for each text.
+
+    Raises ConnectionError if one is refused, and TimeoutError if it takes too long.
+    """
+    loop = asyncio.get_running_loop()
+    audience = Audience(listeners)
+    host, port = urlsplit(url).hostname, urlsplit(url).port
+    transports, taken = [], []
+    async with new_session() as session:
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                for _ in range(listeners):
+                    connecting = loop.create_connection(lambda: Listener(url, path, audience), host, port)
+                    transport, listener = await connecting
+                    transports.append(transport)
+                    await listener.open
+            for _ in range(times):
+                audience.reset()
+                started = time.perf_counter()
+                publishing = asyncio.create_task(get(session, f"{url}/publish"))
+                async with asyncio.timeout(TIMEOUT):
+                    await audience.everyone.wait()
+                taken.append(time.perf_counter() - started)
+                await publishing
+        finally:
+            for transport in transports:
+                transport.abort()
+    return taken

@@ -1,0 +1,8 @@
+"""The rendered service: everything as it was rendered, and the paths of the workloads."""
+
+from config.settings import *
+from config.settings import INSTALLED_APPS
+
+INSTALLED_APPS = [*INSTALLED_APPS, "benchmark"]
+ROOT_URLCONF = "benchmark.service_urls"
+BENCHMARK_HTTP_CLIENT = "runtime.http.get_client"

@@ -1,0 +1,9 @@
+"""The same, with psycopg's pool as the rendered service has it (`DATABASE_POOL`, JSON)."""
+
+import json
+import os
+
+from benchmark.startproject_settings import *
+from benchmark.startproject_settings import DATABASES
+
+DATABASES["default"]["OPTIONS"]["pool"] = json.loads(os.environ["DATABASE_POOL"])

@@ -1,0 +1,15 @@
+"""What a fan-out asks: a server that takes 100 ms for every answer, however many it is asked for at once."""
+
+import asyncio
+from typing import Any
+
+SECONDS = 0.1
+
+
+async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    """Answer any HTTP request after `SECONDS`."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    await asyncio.sleep(SECONDS)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"ok"})

@@ -1,0 +1,160 @@
+"""The tables: what was measured, as Markdown that can be pasted into a document."""
+
+import os
+import platform
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from contenders import (
+    BARE,
+    FASTAPI,
+    ON_GRANIAN,
+    SERVICE,
+    STARTPROJECT,
+    STARTPROJECT_POOL,
+    WITHOUT_AIOHTTP,
+    WITHOUT_DIRECT_PATH,
+    WITHOUT_LENT_THREADS,
+    WITHOUT_POOL,
+)
+from load import CONNECTIONS
+from peers.slow import SECONDS as CALL
+from results import Column, Results
+from workloads import BROADCASTS, SLEEPERS, SOCKETS
+
+# Whose versions decide the numbers.
+PACKAGES = ["django", "asgiref", "psycopg", "channels", "httpx", "aiohttp"]
+PACKAGES += ["uvicorn", "uvloop", "httptools", "granian", "fastapi", "sqlalchemy", "asyncpg"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, which numbers are better, what else to know, a row for each contender and a column for each metric."""
+
+    heading: str
+    better: str
+    note: str
+    contenders: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+
+def requests(heading: str, workload: str, per: str) -> Column:
+    """Return a column of requests per second, as multiples of a contender's."""
+    return Column(heading, workload, "requests per second", "{:,.0f}/s", per=per)
+
+
+def latency(heading: str, workload: str, per: str | float) -> Column:
+    """Return a column of latencies, as multiples of a contender's or of a number of seconds."""
+    return Column(heading, workload, "latency", "{:,.0f} ms", scale=0.001, per=per)
+
+
+COMPARISONS = (
+    Table(
+        "Requests per second",
+        "more",
+        f"As multiples of what {STARTPROJECT} answers in the same round, with {CONNECTIONS} connections. "
+        "Every pool of database connections has the same size.",
+        (STARTPROJECT, STARTPROJECT_POOL, SERVICE, FASTAPI, BARE),
+        (
+            requests("plain JSON", "json", STARTPROJECT),
+            requests("one row of PostgreSQL", "row", STARTPROJECT),
+            requests("one key of the session", "session", STARTPROJECT),
+        ),
+    ),
+    Table(
+        f"Fan-out: 10 calls of {CALL * 1000:.0f} ms at once",
+        "less",
+        "The median latency, as a multiple of the slowest call: 1 is the best there can be. The template's service "
+        "makes the calls with its own client, the others with one `httpx.AsyncClient` that their requests share.",
+        (STARTPROJECT, SERVICE, FASTAPI),
+        (latency("1 client", "fan-out-1", CALL), latency("32 clients", "fan-out-32", CALL)),
+    ),
+    Table(
+        f"{SLEEPERS} requests that sleep at once",
+        "less",
+        "What the server's process gains meanwhile.",
+        (STARTPROJECT, SERVICE, FASTAPI),
+        (
+            Column("threads", "sleepers", "threads", "{:,.0f}"),
+            Column("resident memory", "sleepers", "memory", "{:,.0f} MB", scale=1e6),
+        ),
+    ),
+    Table(
+        f"A text for {SOCKETS:,} WebSockets",
+        "less",
+        f"From its publication until the last of them has it, the median of {BROADCASTS}, as a multiple of what "
+        f"{BARE} takes. The template's goes through Channels and Valkey, and would reach the sockets of "
+        "other processes too; the others loop over the sockets of their own process.",
+        (SERVICE, FASTAPI, BARE),
+        (Column("delay", "broadcast", "delay", "{:,.0f} ms", scale=0.001, per=BARE),),
+    ),
+)
+PARTS = Table(
+    "What each part contributes",
+    "more",
+    "The template's service with one part of it replaced at a time, as multiples of the whole service's numbers in the "
+    "same round. The last column has latencies, where less is better.",
+    (SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_LENT_THREADS, WITHOUT_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
+    (
+        requests("plain JSON", "json", SERVICE),
+        requests("one row of PostgreSQL", "row", SERVICE),
+        latency("fan-out, 32 clients", "fan-out-32", SERVICE),
+    ),
+)
+
+
+def markdown(results: Results, rounds: int, seconds: int) -> str:
+    """Return the tables of whatever was measured, and under what conditions."""
+    sections = [part for table in (*COMPARISONS, PARTS) for part in section(table, results)]
+    return "\n\n".join([conditions(rounds, seconds), *sections])
+
+
+def conditions(rounds: int, seconds: int) -> str:
+    """Return where, with what and how it was measured, in a paragraph."""
+    machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return (
+        f"Measured by `make benchmark` (rounds: {rounds}, of {seconds} s). Every contender is one worker process "
+        "without a log of requests, on uvloop, httptools and uvicorn if it does not say otherwise, started anew and "
+        "warmed up for each measurement; each round measures all of them, in turns. A cell has **the median** of the "
+        "rounds, (their lowest–their highest), and the median in a unit of its own. The load and the database run "
+        f"on the same machine: {machine}, {packages}."
+    )
+
+
+def section(table: Table, results: Results) -> list[str]:
+    """Return the parts of a table's section, with the columns that were measured; nothing if there are none."""
+    columns = [column for column in table.columns if column.workload in results]
+    contenders = [name for name in table.contenders if any(column.has(results, name) for column in columns)]
+    if not columns:
+        return []
+    rows = [
+        ["", *(column.heading for column in columns)],
+        ["---", *("---:" for _ in columns)],
+        *([name, *(cell(column, results, name) for column in columns)] for name in contenders),
+    ]
+    return [
+        f"### {table.heading}",
+        f"{table.better.capitalize()} is better. {table.note}",
+        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+    ]
+
+
+def cell(column: Column, results: Results, contender: str) -> str:
+    """Return one cell: `**2.41** (2.30–2.50), 1,234/s`, or a dash for who took no part."""
+    if not column.has(results, contender):
+        return "–"
+    absolute = column.absolute(results, contender)
+    own, lowest, highest = map(column.form.format, (absolute.median, absolute.lowest, absolute.highest))
+    if column.per is None:
+        return f"**{own}** ({lowest}–{highest})"
+    if column.per == contender:
+        return f"**1**, {own}"
+    relative = column.relative(results, contender)
+    median, lowest, highest = map(ratio, (relative.median, relative.lowest, relative.highest))
+    return f"**{median}** ({lowest}–{highest}), {own}"
+
+
+def ratio(value: float) -> str:
+    """Return a ratio with three digits that count, and no more than two decimals."""
+    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"

@@ -1,0 +1,66 @@
+"""What the numbers of several rounds come to."""
+
+import statistics
+from dataclasses import dataclass
+
+from workloads import Measurement
+
+# By workload: what each round has measured, by contender.
+type Results = dict[str, list[dict[str, Measurement]]]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The median, the lowest and the highest of a number, over all rounds."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, numbers: list[float]) -> "Summary":
+        """Return the summary of at least one number."""
+        return cls(statistics.median(numbers), min(numbers), max(numbers))
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric of a workload, and what it is compared with, if anything.
+
+    `per` is a number, or the contender whose own number of the same round each is divided by. `form` writes the metric
+    itself, in units of `scale`: with 0.001 and `{:.0f} ms`, 0.25 seconds are `250 ms`.
+    """
+
+    heading: str
+    workload: str
+    metric: str
+    form: str
+    scale: float = 1.0
+    per: str | float | None = None
+
+    @property
+    def reference(self) -> str:
+        """What `per` is, in words: `startproject`, `100 ms`, or nothing."""
+        if self.per is None or isinstance(self.per, str):
+            return self.per or ""
+        return self.form.format(self.per / self.scale)
+
+    def has(self, results: Results, contender: str) -> bool:
+        """Tell whether a contender was measured."""
+        return contender in results[self.workload][0]
+
+    def absolute(self, results: Results, contender: str) -> Summary:
+        """Return the summary of a contender's own numbers, in units of `scale`."""
+        rounds = results[self.workload]
+        return Summary.of([measured[contender][self.metric] / self.scale for measured in rounds])
+
+    def relative(self, results: Results, contender: str) -> Summary:
+        """Return the summary of their ratios to `per`, which must be there."""
+        rounds = results[self.workload]
+        per = self.per
+        return Summary.of(
+            [
+                measured[contender][self.metric] / (measured[per][self.metric] if isinstance(per, str) else per)
+                for measured in rounds
+            ]
+        )
