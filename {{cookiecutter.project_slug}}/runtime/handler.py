@@ -1,10 +1,11 @@
 """Django's ASGI handler, without the switches to a thread that no code of the service has asked for."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import closing, suppress
 from functools import partial
-from typing import Any
+from io import BytesIO
+from typing import IO, Any, cast
 
 import django
 from asgiref.sync import sync_to_async
@@ -24,8 +25,7 @@ from django.utils.log import log_response
 from runtime.asgi import Receive, Scope, Send
 from runtime.threads import give_back_thread
 
-# Django's own receivers of the signals that a request starts and has finished. None of them blocks on the event loop:
-# there are no connections there, and those of a lent thread are looked after where it is lent.
+# Django's own receivers of the signals that a request starts and has finished: on the event loop none of them blocks.
 HARMLESS = frozenset({reset_queries, close_old_connections, reset_urlconf, close_caches})
 
 
@@ -53,15 +53,23 @@ class Handler(ASGIHandler):
             if request is None:
                 await self.send_response(response, send)
             else:
-                try:
-                    async with asyncio.timeout(None) as connected:
-                        with expiring_on_disconnect(connected, receive):
-                            response = await self.run_get_response(request)
-                            await self.send_response(response, send)
-                except TimeoutError:
-                    if not connected.expired():
-                        raise
+                with suppress(RequestAborted):
+                    async with Listening(partial(self.listen_for_disconnect, receive)):
+                        response = await self.run_get_response(request)
+                        await self.send_response(response, send)
             await self.finish(response)
+
+    async def read_body(self, receive: Receive) -> IO[bytes]:
+        """Return the body of a request, as a file: in memory, where it already is, unless it comes in several parts."""
+        first = await receive()
+        if first["type"] == "http.request" and not first.get("more_body", False):
+            return BytesIO(first.get("body", b""))
+        received = [first]
+
+        async def receive_again() -> Mapping[str, Any]:
+            return received.pop() if received else await receive()
+
+        return await super().read_body(receive_again)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Return the response that the middleware and the view make; log one that reports an error."""
@@ -79,9 +87,20 @@ class Handler(ASGIHandler):
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
         """Send a response; a stream, which may take long, without the thread that its view has borrowed."""
-        if response.streaming:
+
+        async def send_part(message: Mapping[str, Any]) -> None:
+            # Django has read a synchronous stream to its end before it sends the first part.
+            if message["type"] == "http.response.body":
+                give_back_thread()
+            await send(message)
+
+        if not response.streaming:
+            await super().send_response(response, send)
+        elif response.is_async:  # type: ignore[attr-defined]
             give_back_thread()
-        await super().send_response(response, send)
+            await super().send_response(response, send)
+        else:
+            await super().send_response(response, send_part)
 
     async def finish(self, response: HttpResponseBase | None) -> None:
         """Close the response, which says that the request has finished; say so where there is none."""
@@ -93,42 +112,57 @@ class Handler(ASGIHandler):
             response.close()
 
 
+class Listening:
+    """`async with Listening(listen):` ends the code inside when `listen()` ends, and raises what that has raised.
+
+    Most responses are ready without ever waiting for anything: only one that waits is worth a task that listens.
+    """
+
+    def __init__(self, listen: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self.listen = listen
+        self.listener: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        # It gets the cancellation right: it ends nothing but the code inside, and no cancellation of others is lost.
+        self.patience = await asyncio.timeout(None).__aenter__()
+        self.start = asyncio.get_running_loop().call_soon(self.begin)
+
+    def begin(self) -> None:
+        """Listen."""
+        self.listener = asyncio.create_task(self.listen())
+        self.listener.add_done_callback(self.end)
+
+    def end(self, listener: asyncio.Task[None]) -> None:
+        """End the code inside, unless it has ended."""
+        if self.listener is listener:
+            self.patience.reschedule(asyncio.get_running_loop().time())
+
+    async def __aexit__(self, *raised: Any) -> None:
+        self.start.cancel()
+        listener, self.listener = self.listener, None
+        if listener is not None and not listener.cancel():
+            # It has heard something; asyncio would complain if nobody asked what.
+            listener.exception()
+        try:
+            await self.patience.__aexit__(*raised)
+        except TimeoutError:
+            cast(asyncio.Task[None], listener).result()
+
+
 def closing_may_block(response: HttpResponseBase) -> bool:
     """Tell whether something may block that a response closes or that is told of it."""
-    # A stream closes what it was made from, and a class of somebody's own whatever it likes.
-    is_plain = not response.streaming and type(response).close is HttpResponseBase.close
+    # A stream closes what it was made from; a response closes the request, and whatever somebody has added to that.
+    is_plain = (
+        not response.streaming
+        and getattr(response.close, "__func__", None) is HttpResponseBase.close
+        and len(response._resource_closers) <= 1  # type: ignore[attr-defined]
+    )
     return not is_plain or bool(unknown_receivers(request_finished))
 
 
 def unknown_receivers(signal: Signal) -> list[Callable[..., Any]]:
     """Return those receivers of a signal of the handler that may block, for all that is known."""
+    if not signal.receivers:
+        return []
     receivers, async_receivers = signal._live_receivers(Handler)
     return [receiver for receiver in receivers if receiver not in HARMLESS] + async_receivers
-
-
-@contextmanager
-def expiring_on_disconnect(connected: asyncio.Timeout, receive: Receive) -> Iterator[None]:
-    """Let a timeout expire when the client leaves.
-
-    Most responses are ready without ever waiting for anything: only one that waits is worth a task that listens.
-    """
-    loop = asyncio.get_running_loop()
-    listeners: list[asyncio.Future[Any]] = []
-
-    def listen() -> None:
-        listener = asyncio.ensure_future(receive())
-        listener.add_done_callback(expire)
-        listeners.append(listener)
-
-    def expire(listener: asyncio.Future[Any]) -> None:
-        if not listener.cancelled():
-            connected.reschedule(loop.time())
-
-    start = loop.call_soon(listen)
-    try:
-        yield
-    finally:
-        start.cancel()
-        for listener in listeners:
-            listener.remove_done_callback(expire)
-            listener.cancel()

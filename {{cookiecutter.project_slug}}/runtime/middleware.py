@@ -16,11 +16,14 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import middleware as auth
 from django.contrib.messages import middleware as messages
+from django.contrib.messages.storage import default_storage
+from django.contrib.messages.storage.base import BaseStorage
 from django.contrib.sessions import middleware as sessions
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware import clickjacking, common, csp, csrf, http, locale, security
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import SimpleLazyObject
 
 
 class OnTheLoop(MiddlewareMixin):
@@ -83,19 +86,34 @@ class SessionMiddleware(OnTheLoop, sessions.SessionMiddleware):
 
     def response_may_block(self, request: HttpRequest, response: HttpResponseBase) -> bool:
         """Tell whether there is a session to be saved."""
-        session = getattr(request, "session", None)
-        if session is None:
+        try:
+            session = request.session
+            return (session.modified or settings.SESSION_SAVE_EVERY_REQUEST) and not session.is_empty()
+        except AttributeError:
+            # There is none, or something else by its name.
             return False
-        return (session.modified or settings.SESSION_SAVE_EVERY_REQUEST) and not session.is_empty()
 
 
 class MessageMiddleware(OnTheLoop, messages.MessageMiddleware):
-    """Gives a request its messages, and stores those that were added, or forgets those that were shown."""
+    """Gives a request its messages, and stores those that were added, or forgets those that were shown.
 
-    def response_may_block(self, request: HttpRequest, response: HttpResponseBase) -> bool:
-        """Tell whether messages were added or shown: what does not fit into a cookie is kept in the session."""
-        storage = getattr(request, "_messages", None)
-        return storage is not None and (storage.used or storage.added_new)
+    Few requests ask for them: the storage, which is costly to make, is made when one does.
+    """
+
+    async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
+        """Do what the parent does, for a request that asks."""
+        made = []
+
+        def make() -> BaseStorage:
+            made.append(default_storage(request))
+            return made[0]
+
+        lazy = request._messages = SimpleLazyObject(make)  # type: ignore[attr-defined]
+        response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
+        if getattr(request, "_messages", None) is lazy and not made:
+            return response
+        # What does not fit into a cookie is kept in the session.
+        return await sync_to_async(self.process_response)(request, cast(HttpResponse, response))
 
 
 class CsrfViewMiddleware(OnTheLoop, csrf.CsrfViewMiddleware):
@@ -103,13 +121,14 @@ class CsrfViewMiddleware(OnTheLoop, csrf.CsrfViewMiddleware):
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         super().__init__(get_response)
-        if self.async_mode:
+        if self.async_mode and type(self).process_view is csrf.CsrfViewMiddleware.process_view:
             # Django looks at it to know whether it has to run it in a thread.
             self.process_view = self.aprocess_view  # type: ignore[method-assign, assignment]
 
     def request_may_block(self, request: HttpRequest) -> bool:
         """Tell whether the secret has to be loaded, with the session that it is in."""
-        return settings.CSRF_USE_SESSIONS and request.session.session_key is not None
+        session = getattr(request, "session", None)
+        return settings.CSRF_USE_SESSIONS and session is not None and session.session_key is not None
 
     def response_may_block(self, request: HttpRequest, response: HttpResponseBase) -> bool:
         """Tell whether a new secret is to be put into a session that exists."""

@@ -2,8 +2,8 @@
 
 import logging
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import cast
@@ -61,8 +61,8 @@ class RequestIDMiddleware:
     @staticmethod
     def identify(request: HttpRequest) -> str:
         """Return the ID of a request: the one it came with, if that is acceptable, or a new one."""
-        sent = request.headers.get("X-Request-ID", "")
-        identity = sent if ACCEPTABLE.fullmatch(sent) else uuid.uuid4().hex
+        sent = request.META.get("HTTP_X_REQUEST_ID", "")
+        identity = sent if ACCEPTABLE.fullmatch(sent) else secrets.token_hex(16)
         request.META["REQUEST_ID"] = identity
         return identity
 

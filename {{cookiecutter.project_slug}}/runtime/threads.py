@@ -20,7 +20,8 @@ from typing import Any
 
 from asgiref.sync import AsyncToSync, ThreadSensitiveContext
 from django.conf import settings
-from django.db import connections, reset_queries
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections, reset_queries
 
 from runtime.asgi import Application, Receive, Scope, Send
 
@@ -87,11 +88,10 @@ class Threads:
         with self.changed:
             self.idle += 1
             try:
-                while not self.waiting:
-                    woken = not self.draining and self.changed.wait(self.linger)
-                    if not woken and not self.waiting and (self.draining or self.idle > self.spare):
+                while not self.changed.wait_for(lambda: self.waiting or self.draining, self.linger):
+                    if self.idle > self.spare:
                         return None
-                return self.waiting.popleft()
+                return self.waiting.popleft() if self.waiting else None
             finally:
                 self.idle -= 1
 
@@ -142,10 +142,13 @@ class Loan(Executor):
     def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Call a function in the thread that is lent; return the future of what it returns."""
         call = Call(partial(function, *args, **kwargs))
-        if self.calls is None:
+        if self.calls is not None:
+            self.calls.put(call)
+        else:
             self.calls = SimpleQueue()
+            # First the call, then the thread: it would find nothing to do, and have to be woken again.
+            self.calls.put(call)
             self.threads.run(partial(self.serve, self.calls))
-        self.calls.put(call)
         return call.future
 
     @staticmethod
@@ -266,6 +269,10 @@ class LentThreads:
 
     def __init__(self, application: Application) -> None:
         self.application = application
+        # What these do for a request is done in each lent thread (`reset_connections`).
+        request_started.disconnect(reset_queries)
+        for signal in (request_started, request_finished):
+            signal.disconnect(close_old_connections)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, with threads to lend."""

@@ -44,6 +44,8 @@ class Watchdog(threading.Thread):
         super().__init__(name="watchdog", daemon=True)
         self.loop = loop
         self.loop_thread = threading.get_ident()
+        # What has called the event loop is always there, and all that is there while it waits.
+        self.below = {id(frame) for frame, _ in traceback.walk_stack(sys._getframe())}
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -55,13 +57,14 @@ class Watchdog(threading.Thread):
             except RuntimeError:  # it is closed
                 return
             if not answered.wait(LIMIT):
-                self.report(sys._current_frames().get(self.loop_thread))
+                self.report(sys._current_frames()[self.loop_thread])
                 while not answered.wait(INTERVAL) and not self.stopped.is_set():
                     # Once is enough.
                     pass
 
-    @staticmethod
-    def report(frame: FrameType | None) -> None:
-        """Log what the thread of the event loop is doing."""
+    def report(self, frame: FrameType) -> None:
+        """Log what the thread of the event loop is doing, unless it only waits: for a busy machine, then."""
+        if id(frame) in self.below or frame.f_globals.get("__name__") == "selectors":
+            return
         stack = "".join(traceback.format_list(traceback.extract_stack(frame)[-DEPTH:])).rstrip()
         logger.warning("The event loop has been blocked for %d ms:\n%s", LIMIT * 1000, stack)

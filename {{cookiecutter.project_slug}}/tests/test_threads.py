@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -199,14 +200,17 @@ def test_a_call_that_is_cancelled_while_it_waits_is_never_made() -> None:
 
 
 def test_idle_threads_end_but_for_some() -> None:
-    pool = Threads(maximum=4, spare=1, linger=0.05)
-    loans = [Loan(pool) for _ in range(4)]
-    assert len({run(loan, threading.get_ident) for loan in loans}) == 4
+    pool = Threads(maximum=8, spare=1, linger=0.2)
+    loans = [Loan(pool) for _ in range(8)]
+    assert len({run(loan, threading.get_ident) for loan in loans}) == 8
     for loan in loans:
         loan.give_back()
 
+    started = time.monotonic()
     with pool.changed:
         assert pool.changed.wait_for(lambda: len(pool.workers) == 1, SECONDS)
+    # At the same time, not one after the other.
+    assert time.monotonic() - started < 5 * pool.linger
     assert pool.drain(SECONDS)
 
 

@@ -1,0 +1,178 @@
+"""Many clients at once: how many threads and connections a service takes for them, and that it gives them all back."""
+
+import asyncio
+import json
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import psutil
+import psycopg
+import pytest
+from booting import Server
+from matrix import SERVERS, Answers, all_on
+from rendering import render
+from serving import served
+from websockets.asyncio.client import connect
+from websockets.typing import Origin
+
+PROBE = Path(__file__).with_name("probe")
+# What a service has at most, and the seconds after which those that are idle have ended.
+MAX_THREADS = 20
+LINGER = 12
+
+
+def with_probe(answers: Answers, directory: Path) -> Path:
+    """Render a service and put the probe into it."""
+    service = render(answers, directory)
+    shutil.copytree(PROBE, service / "probe")
+    with (service / "config" / "urls.py").open("a") as urls:
+        urls.write('urlpatterns += [path("probe/", include("probe.urls"))]\n')
+    with (service / "catalog" / "routing.py").open("a") as routing:
+        routing.write(
+            "from probe.consumers import SlowConsumer\n"
+            'websocket_urlpatterns.insert(0, path("ws/slow/", SlowConsumer.as_asgi()))\n'
+        )
+    return service
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Server]:
+    """Serve a service with every toggle on, and the probe."""
+    answers = all_on() | {"asgi_server": request.param}
+    with served(with_probe(answers, tmp_path), answers, database_url, redis_url) as server:
+        yield server
+
+
+only_uvicorn = pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
+
+
+def threads(server: Server) -> int:
+    """Return how many threads a server's processes have."""
+    process = psutil.Process(server.process.pid)
+    return sum(each.num_threads() for each in [process, *process.children(recursive=True)])
+
+
+def connections(database_url: str) -> int:
+    """Return how many connections to a database others have."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    with psycopg.connect(database_url) as connection:
+        [[count]] = connection.execute(query)
+    return int(count)
+
+
+@asynccontextmanager
+async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open as many connections to a server as there are requests at once."""
+    async with aiohttp.ClientSession(server.url, connector=aiohttp.TCPConnector(limit=0)) as session:
+        yield session
+
+
+async def statuses(server: Server, path: str, times: int) -> Counter[int]:
+    """Request a path so many times at once; return how often it answered with each status."""
+    async with client(server) as session:
+
+        async def get() -> int:
+            async with session.get(path) as response:
+                return response.status
+
+        return Counter(await asyncio.gather(*(get() for _ in range(times))))
+
+
+def test_requests_that_wait_on_the_loop_hold_no_thread(server: Server) -> None:
+    async def sleepers() -> int:
+        asleep = asyncio.create_task(statuses(server, "/probe/sleep/?seconds=2", 500))
+        most = 0
+        while not asleep.done():
+            most = max(most, threads(server))
+            await asyncio.sleep(0.1)
+        assert await asleep == {200: 500}
+        return most
+
+    before = threads(server)
+    assert asyncio.run(sleepers()) <= before + 5
+
+
+@only_uvicorn
+def test_more_readers_than_the_database_has_connections_for(server: Server, database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        [[limit]] = connection.execute("SHOW max_connections")
+    assert int(limit) == 100
+
+    assert asyncio.run(statuses(server, "/probe/read/", 1_000)) == {200: 1_000}
+    assert connections(database_url) <= MAX_THREADS
+
+
+def test_a_slow_query_of_one_socket_is_in_no_other_ones_way(server: Server) -> None:
+    async def slow(number: int) -> None:
+        url = f"{server.url.replace('http', 'ws')}/ws/slow/"
+        async with connect(url, origin=Origin(server.url), open_timeout=30) as socket:
+            await socket.send("0.3")
+            assert json.loads(await socket.recv()) == 0.3
+
+    async def all_slow() -> None:
+        await asyncio.gather(*map(slow, range(50)))
+
+    started = time.monotonic()
+    asyncio.run(all_slow())
+    assert time.monotonic() - started < 50 * 0.3 / 3
+
+
+# The paths of the mixed requests, and what they answer.
+MIXED = {
+    "/": 200,
+    "/health/live": 200,
+    "/health/ready": 200,
+    "/api/products/": 200,
+    "/api/products/export/": 200,
+    "/api/products/1/": 404,
+    "/api/users/count/": 200,
+    "/nowhere/": 404,
+    "/admin/": 302,
+    "/probe/sleep/?seconds=0.01": 200,
+    "/probe/query/?seconds=0.01": 200,
+}
+# Every so many requests, the client does not wait for the answer.
+IMPATIENT = 20
+
+
+@only_uvicorn
+def test_20000_requests_leave_nothing_behind(server: Server, database_url: str) -> None:
+    paths = random.Random(0).choices(list(MIXED), k=20_000)  # noqa: S311 (the same ones every time)
+
+    async def mixed(clients: int) -> None:
+        numbered = enumerate(paths)
+        async with client(server) as session:
+
+            async def one_client() -> None:
+                for number, path in numbered:
+                    impatient = number % IMPATIENT == 0
+                    timeout = aiohttp.ClientTimeout(total=0.005 if impatient else 30)
+                    try:
+                        async with session.get(path, timeout=timeout, allow_redirects=False) as response:
+                            await response.read()
+                            assert response.status == MIXED[path], path
+                    except TimeoutError:
+                        assert impatient, path
+
+            await asyncio.gather(*(one_client() for _ in range(clients)))
+
+    # What a service keeps for the next requests it has after the first ones.
+    asyncio.run(statuses(server, "/nowhere/", 100))
+    asyncio.run(statuses(server, "/probe/query/?seconds=0.05", 100))
+    before = settled(server, database_url)
+
+    asyncio.run(mixed(clients=32))
+
+    assert settled(server, database_url) <= before
+
+
+def settled(server: Server, database_url: str) -> tuple[int, int]:
+    """Return how many threads and connections a server has once those that are idle have ended."""
+    time.sleep(LINGER)
+    return threads(server), connections(database_url)
