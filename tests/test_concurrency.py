@@ -84,18 +84,31 @@ async def statuses(server: Server, path: str, times: int) -> Counter[int]:
         return Counter(await asyncio.gather(*(get() for _ in range(times))))
 
 
-def test_requests_that_wait_on_the_loop_hold_no_thread(server: Server) -> None:
-    async def sleepers() -> int:
-        asleep = asyncio.create_task(statuses(server, "/probe/sleep/?seconds=2", 500))
-        most = 0
-        while not asleep.done():
-            most = max(most, threads(server))
-            await asyncio.sleep(0.1)
-        assert await asleep == {200: 500}
-        return most
+async def threads_for_sleepers(server: Server, seconds: float) -> int:
+    """Return how many threads more a server has while 500 requests sleep, each for some seconds."""
+    before = most = threads(server)
+    asleep = asyncio.create_task(statuses(server, f"/probe/sleep/?seconds={seconds}", 500))
+    while not asleep.done():
+        most = max(most, threads(server))
+        await asyncio.sleep(0.05)
+    assert await asleep == {200: 500}
+    return most - before
 
-    before = threads(server)
-    assert asyncio.run(sleepers()) <= before + 5
+
+def test_requests_that_wait_on_the_loop_hold_no_thread(server: Server) -> None:
+    assert asyncio.run(threads_for_sleepers(server, 2)) <= 5
+
+
+def test_one_middleware_of_djangos_and_they_would(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    service = with_probe(all_on(), tmp_path)
+    settings = service / "config" / "settings.py"
+    theirs = settings.read_text(encoding="utf-8").replace(
+        '"runtime.middleware.Security', '"django.middleware.security.Security'
+    )
+    settings.write_text(theirs + 'SILENCED_SYSTEM_CHECKS += ["runtime.W002"]\n', encoding="utf-8")
+
+    with served(service, all_on(), database_url, redis_url) as server:
+        assert asyncio.run(threads_for_sleepers(server, 0.1)) > 5
 
 
 @only_uvicorn

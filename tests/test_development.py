@@ -27,6 +27,15 @@ async def noted():
 
 application = Lifespan(
 """
+# A view that does what nothing on the event loop must.
+BLOCKING = """
+
+import time
+
+async def blocking(request: HttpRequest) -> HttpResponse:
+    time.sleep(0.5)
+    return await home(request)
+"""
 
 
 def wait_for(what: Callable[[], bool], seconds: float = 20) -> None:
@@ -76,6 +85,23 @@ def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> Non
         server.explained.append(mistake[mistake.rindex("Traceback") :])
     assert server.log.count("opened") == server.log.count("closed") == 3
     assert not (service / ".postgres" / "postmaster.pid").exists()
+
+
+def test_code_that_blocks_the_event_loop_is_named(tmp_path: Path, server_name: str) -> None:
+    service = render(all_off(server_name), tmp_path)
+    pages, urls = service / "catalog" / "pages.py", service / "catalog" / "urls.py"
+    pages.write_text(pages.read_text(encoding="utf-8") + BLOCKING, encoding="utf-8")
+    urls.write_text(urls.read_text(encoding="utf-8").replace("pages.home", "pages.blocking"), encoding="utf-8")
+    succeed(service, "python", "manage.py", "migrate")
+
+    port = free_port()
+    with booted(service, "python", "manage.py", "runserver", "--noreload", str(port), port=port) as server:
+        assert httpx.get(f"{server.url}/health/live").status_code == 200
+        assert "blocked" not in server.log
+        assert httpx.get(server.url).status_code == 200
+        assert server.log.count("The event loop has been blocked for 100 ms") == 1
+        assert "in blocking\n    time.sleep(0.5)" in server.log
+        server.explained += [line for line in server.log.splitlines() if "has been blocked" in line]
 
 
 @pytest.mark.parametrize("sent_to", ["the group, by a terminal", "the command alone, by a supervisor"])

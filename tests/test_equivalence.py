@@ -17,9 +17,6 @@ from equivalence.subjects import CASES, SUBJECTS
 from matrix import Answers, all_off
 from rendering import succeed
 
-# All of them are replayed at once, by one worker.
-pytestmark = pytest.mark.xdist_group("equivalence")
-
 # What happened in each case, with and without receivers of the signals.
 type Replay = dict[str, dict[str, Any]]
 
@@ -28,6 +25,7 @@ INTENDED = {
     "clients: is dropped, /async/clients/insist/": "A view that answers though it was cancelled has answered.",
     "clients: is dropped, /async/clients/fail/": "A view that fails when it is cancelled has failed.",
     "clients: is dropped, /clients/block/": "Django has the event loop wait for a cancelled request's thread.",
+    "clients: leaves, /clients/block/": "Django waits for the view before it tells that the request has finished.",
     "streams: a stream that the view has begun to read, /async/": "A stream starts without the thread of its view.",
     "chain: nothing but MessageMiddleware": "Messages miss the session when they are asked for, not before.",
     "chain: in the opposite order": "Messages miss the session when they are asked for, not before.",

@@ -86,26 +86,27 @@ class Handler(ASGIHandler):
         return response
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
-        """Send a response; a stream, which may take long, without the thread that its view has borrowed."""
+        """Send a response, which a slow client may make last, without the thread that its view has borrowed."""
 
         async def send_part(message: Mapping[str, Any]) -> None:
-            # Django has read a synchronous stream to its end before it sends the first part.
             if message["type"] == "http.response.body":
                 give_back_thread()
             await send(message)
 
-        if not response.streaming:
-            await super().send_response(response, send)
-        elif response.is_async:  # type: ignore[attr-defined]
+        if response.streaming and not response.is_async:  # type: ignore[attr-defined]
+            # Django reads it to its end in a thread, which may have begun to, before it sends the first part.
+            await super().send_response(response, send_part)
+        else:
             give_back_thread()
             await super().send_response(response, send)
-        else:
-            await super().send_response(response, send_part)
 
     async def finish(self, response: HttpResponseBase | None) -> None:
         """Close the response, which says that the request has finished; say so where there is none."""
         if response is None:
-            await request_finished.asend(sender=type(self))
+            if unknown_receivers(request_finished):
+                await request_finished.asend(sender=type(self))
+            else:
+                request_finished.send(sender=type(self))
         elif closing_may_block(response):
             await sync_to_async(response.close)()
         else:

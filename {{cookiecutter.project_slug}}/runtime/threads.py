@@ -8,6 +8,7 @@ makes it. A call that finds every thread taken waits its turn.
 
 import asyncio
 import logging
+import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from concurrent.futures import Executor, Future
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import cache, partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from asgiref.sync import AsyncToSync, ThreadSensitiveContext
@@ -49,51 +50,71 @@ class Threads:
         # What follows changes under this lock only.
         self.changed = threading.Condition()
         self.workers: set[threading.Thread] = set()
+        # Where each idle worker waits for work. While there is one, no work waits.
+        self.idle: list[SimpleQueue[Work | None]] = []
         self.waiting: deque[Work] = deque()
-        self.idle = 0
-        self.draining = False
+        # How many wait for all threads to end.
+        self.draining = 0
 
     def run(self, work: Work) -> None:
         """Do some work, which must not raise, in one of the threads."""
         with self.changed:
-            self.waiting.append(work)
-            self.call_a_worker()
+            if self.idle:
+                # The one that was idle for the shortest time: the others can retire when few are needed.
+                self.idle.pop().put(work)
+            else:
+                self.waiting.append(work)
+                if len(self.workers) < self.maximum:
+                    self.add_a_worker()
 
-    def call_a_worker(self) -> None:
-        """See to it that what waits is taken: by an idle thread, by a new one, or by the first that has time again."""
-        if len(self.waiting) <= self.idle:
-            self.changed.notify()
-        elif len(self.workers) < self.maximum:
-            # A daemon, lest one that hangs keep the process from ending; `drain` waits for them, within reason.
-            worker = threading.Thread(target=self.work, name="lent", daemon=True)
-            self.workers.add(worker)
+    def add_a_worker(self) -> None:
+        """Start one more thread, for the work that was added last."""
+        # A daemon, lest one that hangs keep the process from ending; `drain` waits for them, within reason.
+        worker = threading.Thread(target=self.work, name="lent", daemon=True)
+        try:
             worker.start()
+        except RuntimeError:
+            # The system has no more threads to give. Those that there are will have time again.
+            if not self.workers:
+                self.waiting.pop()
+                raise
+            logger.warning("Could not start a thread beside the %d that there are.", len(self.workers))
+        else:
+            self.workers.add(worker)
 
     def work(self) -> None:
         """Do one piece of work after another: a worker thread's whole life."""
-        while work := self.next_work():
-            work()
-            # Or what it holds would live until the next one comes.
-            del work
-        close_connections()
-        with self.changed:
-            self.workers.remove(threading.current_thread())
-            self.changed.notify_all()
-            if self.waiting:
-                # It came after this thread had made up its mind to end.
-                self.call_a_worker()
+        inbox: SimpleQueue[Work | None] = SimpleQueue()
+        while True:
+            while work := self.next_work(inbox):
+                work()
+                # Or what it holds would live until the next one comes.
+                del work
+            close_connections()
+            with self.changed:
+                # Work may have come after this thread had made up its mind to end.
+                if not self.waiting:
+                    self.workers.remove(threading.current_thread())
+                    self.changed.notify_all()
+                    return
 
-    def next_work(self) -> Work | None:
+    def next_work(self, inbox: SimpleQueue[Work | None]) -> Work | None:
         """Wait for work and return it; None tells the calling thread to end."""
         with self.changed:
-            self.idle += 1
+            if self.waiting:
+                return self.waiting.popleft()
+            if self.draining:
+                return None
+            self.idle.append(inbox)
+        while True:
             try:
-                while not self.changed.wait_for(lambda: self.waiting or self.draining, self.linger):
-                    if self.idle > self.spare:
+                return inbox.get(timeout=self.linger)
+            except Empty:
+                with self.changed:
+                    # Else work has come at this very moment, and is in the inbox.
+                    if inbox in self.idle and len(self.idle) > self.spare:
+                        self.idle.remove(inbox)
                         return None
-                return self.waiting.popleft() if self.waiting else None
-            finally:
-                self.idle -= 1
 
     def drain(self, timeout: float) -> bool:
         """End each thread when its work is done; tell whether all have ended within `timeout` seconds.
@@ -101,11 +122,13 @@ class Threads:
         Work that comes later is done by new threads.
         """
         with self.changed:
-            self.draining = True
-            self.changed.notify_all()
-            drained = self.changed.wait_for(lambda: not self.workers, timeout)
-            self.draining = False
-        return drained
+            self.draining += 1
+            while self.idle:
+                self.idle.pop().put(None)
+            try:
+                return self.changed.wait_for(lambda: not self.workers, timeout)
+            finally:
+                self.draining -= 1
 
 
 class Call[R]:
@@ -137,18 +160,22 @@ class Loan(Executor):
 
     def __init__(self, threads: Threads) -> None:
         self.threads = threads
+        # What a view does in its thread may give that back while its tasks on the event loop ask for another call.
+        self.changing = threading.Lock()
         self.calls: SimpleQueue[Call[Any] | None] | None = None
 
     def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Call a function in the thread that is lent; return the future of what it returns."""
         call = Call(partial(function, *args, **kwargs))
-        if self.calls is not None:
-            self.calls.put(call)
-        else:
-            self.calls = SimpleQueue()
-            # First the call, then the thread: it would find nothing to do, and have to be woken again.
-            self.calls.put(call)
-            self.threads.run(partial(self.serve, self.calls))
+        with self.changing:
+            if self.calls is None:
+                calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
+                # First the call, then the thread: it would find nothing to do, and have to be woken again.
+                calls.put(call)
+                self.threads.run(partial(self.serve, calls))
+                self.calls = calls
+            else:
+                self.calls.put(call)
         return call.future
 
     @staticmethod
@@ -162,9 +189,10 @@ class Loan(Executor):
 
     def give_back(self) -> None:
         """Let others have the thread, once the call that it may still be in has returned."""
-        if self.calls is not None:
-            self.calls.put(None)
-            self.calls = None
+        with self.changing:
+            if self.calls is not None:
+                self.calls.put(None)
+                self.calls = None
 
 
 # {% if cookiecutter.use_channels %}
@@ -185,6 +213,8 @@ class LoanPerCall(Executor):
         """Make a call, in the thread that this runs in."""
         reset_connections()
         call.make()
+        # Its exception leads to this frame.
+        del call
         reset_connections()
 
 
@@ -225,25 +255,34 @@ def get_threads() -> Threads:
     return Threads(settings.MAX_THREADS)
 
 
+# A forked process has none of its parent's threads.
+os.register_at_fork(after_in_child=get_threads.cache_clear)
+
+
 class LentThread:
     """`async with LentThread():` lends the code inside one thread, on its first blocking call.
 
     Every request has this around it. A task that outlives its request needs one of its own: asgiref refuses its
-    blocking calls once the request has ended.
+    blocking calls once the request has ended. Where a synchronous caller lends its own thread, this lends none.
     """
 
     current: ContextVar[Loan | None] = ContextVar("current", default=None)
 
     async def __aenter__(self) -> None:
-        self.loan = Loan(get_threads())
+        self.loan = None if called_by_sync_code() else Loan(get_threads())
+        if self.loan is None:
+            return
         self.context = ThreadSensitiveContext(executor=self.loan)
         self.token = self.current.set(self.loan)
         await self.context.__aenter__()  # type: ignore[no-untyped-call]
 
     async def __aexit__(self, *exception: object) -> None:
+        if self.loan is None:
+            return
+        # First: the rest fails where the garbage collector closes a request, in a context that is not the request's.
+        self.loan.give_back()
         await self.context.__aexit__(*exception)  # type: ignore[no-untyped-call]
         self.current.reset(self.token)
-        self.loan.give_back()
 
 
 def give_back_thread() -> None:
@@ -269,15 +308,14 @@ class LentThreads:
 
     def __init__(self, application: Application) -> None:
         self.application = application
-        # What these do for a request is done in each lent thread (`reset_connections`).
-        request_started.disconnect(reset_queries)
-        for signal in (request_started, request_finished):
-            signal.disconnect(close_old_connections)
+        disconnect_receivers()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, with threads to lend."""
         # {% if cookiecutter.use_channels %}
         if called_by_sync_code():
+            # Django's test client connects them, and they would close the connection that holds a test's transaction.
+            disconnect_receivers()
             await self.application(scope, receive, send)
         elif scope["type"] == "websocket":
             async with ThreadSensitiveContext(executor=LoanPerCall(get_threads())):
@@ -287,6 +325,8 @@ class LentThreads:
                 await self.application(scope, receive, send)
         # {% else %}
         if called_by_sync_code():
+            # Django's test client connects them, and they would close the connection that holds a test's transaction.
+            disconnect_receivers()
             await self.application(scope, receive, send)
         else:
             async with LentThread():
@@ -294,12 +334,21 @@ class LentThreads:
         # {% endif %}
 
 
+def disconnect_receivers() -> None:
+    """Have nobody do for a request what is done in each lent thread (`reset_connections`)."""
+    request_started.disconnect(reset_queries)
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+
+
 def called_by_sync_code() -> bool:
     """Tell whether a synchronous caller waits for this code (`async_to_sync`), and lends its own thread.
 
-    Django's TestCase does. Its transaction lives in its thread: another would not see what the test has created.
+    Django's TestCase does. Its transaction lives in its thread: another would not see what the test has created. And a
+    synchronous view that asks its own service holds a thread, while others may hold all the others.
     """
-    return asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
+    waiting = getattr(AsyncToSync.executors, "current", None)
+    return waiting is not None or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
 
 
 @asynccontextmanager

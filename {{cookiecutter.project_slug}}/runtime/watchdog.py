@@ -45,7 +45,7 @@ class Watchdog(threading.Thread):
         self.loop = loop
         self.loop_thread = threading.get_ident()
         # What has called the event loop is always there, and all that is there while it waits.
-        self.below = {id(frame) for frame, _ in traceback.walk_stack(sys._getframe())}
+        self.below = {frame for frame, _ in traceback.walk_stack(sys._getframe())}
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -64,7 +64,7 @@ class Watchdog(threading.Thread):
 
     def report(self, frame: FrameType) -> None:
         """Log what the thread of the event loop is doing, unless it only waits: for a busy machine, then."""
-        if id(frame) in self.below or frame.f_globals.get("__name__") == "selectors":
+        if frame in self.below or frame.f_globals.get("__name__") == "selectors":
             return
         stack = "".join(traceback.format_list(traceback.extract_stack(frame)[-DEPTH:])).rstrip()
         logger.warning("The event loop has been blocked for %d ms:\n%s", LIMIT * 1000, stack)

@@ -1,0 +1,1 @@
+"""Checks of the threads that a service lends, which run inside a service."""
