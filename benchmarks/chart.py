@@ -15,13 +15,13 @@ PANELS_IN_A_ROW = 3
 def draw(results: Results, path: Path) -> None:
     """Draw what was measured into a PNG file: bars for the medians, whiskers from the lowest to the highest round."""
     panels = [
-        (f"{table.heading}\n{caption(column)}: {table.better} is better", column, table.contenders)
+        (f"{table.heading}\n{caption(column)}\n({table.better} is better)", column, table.contenders)
         for table in COMPARISONS
         for column in table.columns
         if column.workload in results
     ]
     rows = -(-len(panels) // PANELS_IN_A_ROW)
-    figure = Figure(figsize=(15, 2.6 * rows), layout="constrained")
+    figure = Figure(figsize=(16, 2.8 * rows), layout="constrained")
     axes = figure.subplots(rows, PANELS_IN_A_ROW, squeeze=False).flatten()
     for axis, (title, column, contenders) in zip(axes, panels, strict=False):
         draw_bars(axis, column, results, [name for name in contenders if column.has(results, name)])

@@ -65,7 +65,8 @@ COMPARISONS = (
         f"Fan-out: 10 calls of {CALL * 1000:.0f} ms at once",
         "less",
         "The median latency, as a multiple of the slowest call: 1 is the best there can be. The template's service "
-        "makes the calls with its own client, the others with one `httpx.AsyncClient` that their requests share.",
+        "makes the calls with its own client, the others with one `httpx.AsyncClient` that their requests share, and "
+        "that opens at most 100 connections, as it does by default.",
         (STARTPROJECT, SERVICE, FASTAPI),
         (latency("1 client", "fan-out-1", CALL), latency("32 clients", "fan-out-32", CALL)),
     ),

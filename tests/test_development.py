@@ -60,7 +60,7 @@ def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> Non
     asgi, pages = service / "config" / "asgi.py", service / "catalog" / "pages.py"
     original = pages.read_text(encoding="utf-8")
     wrapped = asgi.read_text(encoding="utf-8").replace("application = Lifespan(\n", RESOURCE)
-    asgi.write_text(wrapped.replace("    shared_client,\n)", "    shared_client,\n    noted,\n)"), encoding="utf-8")
+    asgi.write_text(wrapped.replace("    watched_loop,\n)", "    watched_loop,\n    noted,\n)"), encoding="utf-8")
     succeed(service, "python", "manage.py", "migrate")
     assert not (service / ".postgres" / "postmaster.pid").exists(), "PostgreSQL stops with its last user"
 

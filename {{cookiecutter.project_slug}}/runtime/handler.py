@@ -141,9 +141,11 @@ class Listening:
     async def __aexit__(self, *raised: Any) -> None:
         self.start.cancel()
         listener, self.listener = self.listener, None
-        if listener is not None and not listener.cancel():
-            # It has heard something; asyncio would complain if nobody asked what.
-            listener.exception()
+        if listener is not None:
+            listener.cancel()
+            if listener.done() and not listener.cancelled():
+                # It has heard something; asyncio would complain if nobody asked what.
+                listener.exception()
         try:
             await self.patience.__aexit__(*raised)
         except TimeoutError:
