@@ -312,26 +312,18 @@ class LentThreads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, with threads to lend."""
-        # {% if cookiecutter.use_channels %}
         if called_by_sync_code():
             # Django's test client connects them, and they would close the connection that holds a test's transaction.
             disconnect_receivers()
             await self.application(scope, receive, send)
+        # {% if cookiecutter.use_channels %}
         elif scope["type"] == "websocket":
             async with ThreadSensitiveContext(executor=LoanPerCall(get_threads())):
                 await self.application(scope, receive, send)
-        else:
-            async with LentThread():
-                await self.application(scope, receive, send)
-        # {% else %}
-        if called_by_sync_code():
-            # Django's test client connects them, and they would close the connection that holds a test's transaction.
-            disconnect_receivers()
-            await self.application(scope, receive, send)
-        else:
-            async with LentThread():
-                await self.application(scope, receive, send)
         # {% endif %}
+        else:
+            async with LentThread():
+                await self.application(scope, receive, send)
 
 
 def disconnect_receivers() -> None:
