@@ -44,7 +44,7 @@ def with_probe(answers: Answers, directory: Path) -> Path:
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Server]:
     """Serve a service with every toggle on, and the probe."""
-    answers = all_on() | {"asgi_server": request.param}
+    answers = all_on(request.param)
     with served(with_probe(answers, tmp_path), answers, database_url, redis_url) as server:
         yield server
 

@@ -87,18 +87,18 @@ class Handler(ASGIHandler):
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
         """Send a response, which a slow client may make last, without the thread that its view has borrowed."""
+        if not response.streaming or response.is_async:  # type: ignore[attr-defined]
+            give_back_thread()
+            await super().send_response(response, send)
+            return
 
         async def send_part(message: Mapping[str, Any]) -> None:
+            # Django has read it to its end in a thread, which the view may have begun to, before the first part.
             if message["type"] == "http.response.body":
                 give_back_thread()
             await send(message)
 
-        if response.streaming and not response.is_async:  # type: ignore[attr-defined]
-            # Django reads it to its end in a thread, which may have begun to, before it sends the first part.
-            await super().send_response(response, send_part)
-        else:
-            give_back_thread()
-            await super().send_response(response, send)
+        await super().send_response(response, send_part)
 
     async def finish(self, response: HttpResponseBase | None) -> None:
         """Close the response, which says that the request has finished; say so where there is none."""

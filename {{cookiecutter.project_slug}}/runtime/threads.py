@@ -271,6 +271,8 @@ class LentThread:
     async def __aenter__(self) -> None:
         self.loan = None if called_by_sync_code() else Loan(get_threads())
         if self.loan is None:
+            # Django's test client connects them, and they would close the connection that holds a test's transaction.
+            disconnect_receivers()
             return
         self.context = ThreadSensitiveContext(executor=self.loan)
         self.token = self.current.set(self.loan)
@@ -312,18 +314,14 @@ class LentThreads:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, with threads to lend."""
-        if called_by_sync_code():
-            # Django's test client connects them, and they would close the connection that holds a test's transaction.
-            disconnect_receivers()
-            await self.application(scope, receive, send)
         # {% if cookiecutter.use_channels %}
-        elif scope["type"] == "websocket":
+        if scope["type"] == "websocket" and not called_by_sync_code():
             async with ThreadSensitiveContext(executor=LoanPerCall(get_threads())):
                 await self.application(scope, receive, send)
+            return
         # {% endif %}
-        else:
-            async with LentThread():
-                await self.application(scope, receive, send)
+        async with LentThread():
+            await self.application(scope, receive, send)
 
 
 def disconnect_receivers() -> None:

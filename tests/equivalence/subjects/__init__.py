@@ -1,45 +1,11 @@
 """The subjects: each module has views, the paths that lead to them, and the cases that request them."""
 
-from equivalence.asking import Case
-from equivalence.subjects import (
-    authentication,
-    bodies,
-    chain,
-    clients,
-    common,
-    conditional,
-    csp,
-    csrf,
-    errors,
-    frames,
-    languages,
-    messages,
-    modes,
-    security,
-    sessions,
-    signals,
-    streams,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-SUBJECTS = (
-    authentication,
-    bodies,
-    chain,
-    clients,
-    common,
-    conditional,
-    csp,
-    csrf,
-    errors,
-    frames,
-    languages,
-    messages,
-    modes,
-    security,
-    sessions,
-    signals,
-    streams,
-)
+from equivalence.asking import Case
+
+SUBJECTS = tuple(import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__))
 
 # These take every way through the handler: their cases are replayed with receivers of the signals as well.
 HEARD = ("bodies:", "clients:", "modes:", "streams:")
