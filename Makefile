@@ -5,12 +5,12 @@ UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
 # A Python started by a pyenv shim, or an active environment, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
-.PHONY: demo test benchmark constraints
+.PHONY: demo test constraints newest benchmark
 
 # Renders a service with every answer at its default, and serves it on http://127.0.0.1:8000.
 demo: $(UV)
 	$(UV) tool run --from "cookiecutter>=2.7" cookiecutter . --no-input --default-config --output-dir demo --overwrite-if-exists
-	$(MAKE) -C demo/async-django-service run RUN="$(UV) run"
+	$(MAKE) -C demo/async-django-service run UV="$(UV)"
 
 # Renders, inspects, tests and boots every combination.
 test: .venv
@@ -22,17 +22,37 @@ test: .venv
 	$(UV) pip install --python .venv --compile-bytecode --requirements constraints.txt
 	touch .venv
 
-# Pins that environment anew: what our tools need, and what the three services with every toggle on do.
-constraints: $(UV)
+# What all of them need: our tools, and the three services with every toggle on.
+ALL_ON := $(foreach server,uvicorn granian daphne,.constraints/all-on-$(server)/pyproject.toml)
+NEEDS := pyproject.toml --group dev $(foreach project,$(ALL_ON),$(project) --group $(project):dev --group $(project):lint)
+COMPILE := $(UV) pip compile --quiet --universal --upgrade --python-version 3.12 \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+define render_all_on
 	rm -rf .constraints
 	for server in uvicorn granian daphne; do \
 		$(UV) tool run --from "cookiecutter>=2.7" cookiecutter . --no-input --default-config --output-dir .constraints \
 			project_slug=all-on-$$server asgi_server=$$server use_postgres=yes >/dev/null || exit 1; \
 	done
-	$(UV) pip compile --quiet --universal --upgrade --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-		--python-version 3.12 --output-file constraints.txt pyproject.toml --group dev \
-		$(foreach server,uvicorn granian daphne,.constraints/all-on-$(server)/pyproject.toml --group .constraints/all-on-$(server)/pyproject.toml:dev)
+endef
+
+# Pins that environment anew, within the bounds that the services set.
+constraints: $(UV)
+	$(render_all_on)
+	$(COMPILE) --output-file constraints.txt $(NEEDS)
 	rm -rf .constraints
+
+# Does what `make test` does with the newest version of everything, as if no service set a bound: says which versions
+# are new, and what they would break. The services' own environments, which keep the bounds, are left out.
+newest: $(UV)
+	$(render_all_on)
+	sed -E -i.bounded '/^ +"[a-z]/ { s/,<[0-9.]+//; s/==/>=/; }' $(ALL_ON)
+	mkdir -p .newest
+	$(COMPILE) --output-file .newest/constraints.txt $(NEEDS)
+	rm -rf .constraints
+	@echo "New versions:"; diff constraints.txt .newest/constraints.txt || true
+	$(UV) venv --clear .newest/venv
+	$(UV) pip install --python .newest/venv --compile-bytecode --requirements .newest/constraints.txt
+	.newest/venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --ignore tests/test_isolation.py $(ARGS)
 
 # Measures a rendered service beside its peers, in one run; needs wrk. ARGS are those of benchmarks/compare.py.
 benchmark: .benchmarks/venv

@@ -1,10 +1,12 @@
 """What the template's tests share: rendered services, and real servers for them to depend on."""
 
+import fcntl
 import os
 import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -12,7 +14,7 @@ import pytest
 import redis
 
 # Before they are imported, so that their assertions say what was wrong.
-pytest.register_assert_rewrite("booting", "contract", "effects", "rendering")
+pytest.register_assert_rewrite("booting", "contract", "effects", "form", "rendering")
 
 from booting import free_port
 from matrix import Answers, identify
@@ -69,6 +71,28 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], Pa
         return services[name]
 
     return render_once
+
+
+@pytest.fixture(scope="session")
+def types(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], AbstractContextManager[str]]:
+    """Return a function that lends out the folder in which mypy keeps what it knows of our dependencies.
+
+    All services and all workers share it, each in its turn: mypy then has only the service itself to read. What
+    mypy's plugin for Django knows depends on INSTALLED_APPS, and so on whether there is Channels.
+    """
+    # The folder of the whole run lies above that of this worker.
+    worker = tmp_path_factory.getbasetemp()
+    directory = worker.parent if "PYTEST_XDIST_WORKER" in os.environ else worker
+
+    @contextmanager
+    def lend(answers: Answers) -> Iterator[str]:
+        cache = directory / f"mypy-{answers['use_channels']}"
+        cache.mkdir(exist_ok=True)
+        with (cache / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield str(cache)
+
+    return lend
 
 
 @pytest.fixture

@@ -11,9 +11,24 @@ from cookiecutter.main import cookiecutter
 from matrix import ROOT, Answers
 
 # What the machine must not decide: which Python, where bytecode goes, what a service is told.
-UNWANTED = {"PYENV_VERSION", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE", "DEBUG", "SECRET_KEY", "DATABASE_URL"}
+UNWANTED = {
+    "PYENV_VERSION",
+    "VIRTUAL_ENV",
+    "PYTHONDONTWRITEBYTECODE",
+    "DEBUG",
+    "SECRET_KEY",
+    "DATABASE_URL",
+    "REDIS_URL",
+}
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in UNWANTED} | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+}
+UV = str(Path(sys.executable).with_name("uv"))
+# Whose commits they are, whatever this machine says of it.
+OWNER = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
+    f"GIT_{role}_{key}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for key, value in {"NAME": "Ada Lovelace", "EMAIL": "ada@example.com"}.items()
 }
 REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
 
@@ -48,6 +63,13 @@ def succeed(service: Path, *command: str, **environment: str) -> str:
     result = run(service, *command, **environment)
     assert result.returncode == 0, f"{' '.join(command)} exited {result.returncode}:\n{result.stdout}{result.stderr}"
     return result.stdout
+
+
+def commit(service: Path, message: str) -> None:
+    """Commit all of a service, and make it a repository first if it is none."""
+    succeed(service, "git", "init", "--quiet", "--initial-branch=main", **OWNER)
+    succeed(service, "git", "add", ".", **OWNER)
+    succeed(service, "git", "commit", "--quiet", "--message", message, **OWNER)
 
 
 def text_files(service: Path) -> dict[str, str]:

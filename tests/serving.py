@@ -26,10 +26,10 @@ def production(answers: Answers, database_url: str | None, redis_url: str | None
     return environment
 
 
-def serve_commands(service: Path, port: int) -> list[str]:
-    """Return the commands of `make serve`, the last of which is the server's."""
-    listing = succeed(service, "make", "--dry-run", "--no-print-directory", "serve", "RUN=", f"PORT={port}")
-    return listing.splitlines()
+def made_by(service: Path, target: str, **variables: object) -> list[str]:
+    """Return the commands of a target of the service's Makefile, without `uv run` before them."""
+    settings = [f"{name}={value}" for name, value in ({"RUN": ""} | variables).items()]
+    return succeed(service, "make", "--dry-run", "--no-print-directory", target, *settings).splitlines()
 
 
 @contextmanager
@@ -50,6 +50,6 @@ def served(
     with suppliers() as supplier_urls:
         if answers["use_async_views"]:
             environment["SUPPLIER_URLS"] = supplier_urls
-        command = shlex.split(serve_commands(service, port)[-1])
+        command = shlex.split(made_by(service, "serve", PORT=port)[-1])
         with booted(service, "env", *command, port=port, **environment) as server:
             yield server

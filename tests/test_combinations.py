@@ -1,31 +1,42 @@
 """Every combination of answers: rendered, read, linted, tested, served and spoken to."""
 
 import re
+import shlex
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from contract import speak
 from effects import check_files, check_traces
+from form import check_form
 from matrix import COMBINATIONS, Answers, identify
 from rendering import succeed, text_files
-from serving import served
+from serving import made_by, served
 
 pytestmark = pytest.mark.parametrize("answers", COMBINATIONS, ids=identify)
 
 
 def test_has_what_was_chosen_and_no_trace_of_the_rest(rendered: Callable[[Answers], Path], answers: Answers) -> None:
-    files = text_files(rendered(answers))
+    service = rendered(answers)
+    files = text_files(service)
 
     check_files(files, answers)
     check_traces(files, answers)
+    check_form(service)
 
 
-def test_is_clean_as_rendered(rendered: Callable[[Answers], Path], answers: Answers) -> None:
+def test_is_clean_as_rendered(
+    rendered: Callable[[Answers], Path], answers: Answers, types: Callable[[Answers], AbstractContextManager[str]]
+) -> None:
     service = rendered(answers)
 
-    succeed(service, "ruff", "check", "--no-cache", ".")
-    succeed(service, "ruff", "format", "--check", "--no-cache", ".")
+    for command in made_by(service, "check"):
+        # Django's own checks run before it is served, in one process and with the settings of production.
+        if "manage.py" not in command:
+            with types(answers) as cache:
+                succeed(service, *shlex.split(command), RUFF_NO_CACHE="true", MYPY_CACHE_DIR=cache)
+    succeed(service, "actionlint", ".github/workflows/ci.yml")
 
 
 def test_passes_its_own_tests(

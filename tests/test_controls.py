@@ -1,5 +1,6 @@
 """Negative controls: each kind of check goes red when the thing that it checks is broken."""
 
+import shlex
 import socket
 from pathlib import Path
 
@@ -7,13 +8,16 @@ import pytest
 from booting import free_port
 from contract import speak
 from effects import check_files, check_traces
+from form import check_form
 from matrix import all_off, all_on
-from rendering import render, run, succeed, text_files
-from serving import served
+from rendering import commit, render, run, succeed, text_files
+from serving import made_by, served
+from workflow import reached, run_workflow
 
 PLAIN = all_off()
 # What needs no database server.
 FULL = all_on() | {"use_postgres": False}
+PASSWORD_KEYS = ("POSTGRES_USER", "POSTGRES_PASSWORD")
 
 
 @pytest.fixture
@@ -123,6 +127,76 @@ def test_an_unused_import_is_noticed(plain: Path) -> None:
     break_it(plain, "catalog/models.py", "from django.db import models", "import os\nfrom django.db import models")
     with pytest.raises(AssertionError, match="F401"):
         succeed(plain, "ruff", "check", "--no-cache", ".")
+
+
+@pytest.mark.parametrize(
+    ("tool", "path", "old", "new"),
+    [
+        pytest.param("ruff format", "catalog/models.py", "return self.name", "return  self.name", id="ruff format"),
+        pytest.param(
+            "deptry", "pyproject.toml", '    "servestatic>', '    "requests>=2.32",\n    "servestatic>', id="deptry"
+        ),
+        pytest.param("tombi", "pyproject.toml", 'readme = "README.md"', "readme = 1", id="tombi"),
+        pytest.param("yamllint", "compose.yaml", "    build: .\n", "    build: .\n    build: .\n", id="yamllint"),
+        pytest.param("rumdl", "README.md", "## Run it", "#Run it", id="rumdl"),
+        pytest.param("hadolint", "Dockerfile", "FROM python:3.13-slim-bookworm\n", "FROM python\n", id="hadolint"),
+        pytest.param(
+            "zizmor", ".github/workflows/ci.yml", "@3d3c42e5aac5ba805825da76410c181273ba90b1", "@v7", id="zizmor"
+        ),
+    ],
+)
+def test_what_each_linter_is_there_for_is_noticed(plain: Path, tool: str, path: str, old: str, new: str) -> None:
+    [command] = [command for command in made_by(plain, "check") if command.startswith(tool)]
+    succeed(plain, *shlex.split(command))
+    break_it(plain, path, old, new)
+    assert run(plain, *shlex.split(command)).returncode != 0
+
+
+def test_a_mistake_in_a_workflow_is_noticed(plain: Path) -> None:
+    break_it(plain, ".github/workflows/ci.yml", "runs-on: ubuntu-24.04", "runs-on: ubuntu-2404")
+    with pytest.raises(AssertionError, match="ubuntu-2404"):
+        succeed(plain, "actionlint", ".github/workflows/ci.yml")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"x = 1", "no newline at its end"),
+        (b"x = 1\n\n", "a blank line at its end"),
+        (b"\nx = 1\n", "a blank line at its beginning"),
+        (b"x = 1\r\n", "a carriage return"),
+        (b"x = 1 \n", "a space at its end"),
+        (b"", "is empty"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_badly_formed_file_is_noticed(tmp_path: Path, content: bytes, fault: str) -> None:
+    (tmp_path / "manage.py").write_bytes(content)
+    with pytest.raises(AssertionError, match=fault):
+        check_form(tmp_path)
+
+
+def test_an_empty_folder_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    with pytest.raises(AssertionError, match="templates is an empty folder"):
+        check_form(tmp_path)
+
+
+def test_a_step_of_the_workflow_that_fails_is_noticed(plain: Path, tmp_path: Path) -> None:
+    break_it(plain, ".github/workflows/ci.yml", "uv sync --locked --group lint", "exit 3")
+    commit(plain, "Break")
+    with pytest.raises(AssertionError, match="exited 3"):
+        run_workflow(plain, tmp_path / "workspace", {})
+
+
+def test_an_address_that_no_service_has_is_noticed() -> None:
+    postgres = {"image": "postgres:18", "ports": ["5433:5432"], "env": dict.fromkeys(PASSWORD_KEYS, "service")}
+    job = {"services": {"postgres": postgres}}
+    url = "postgresql://service:service@localhost:{}/service"
+
+    assert reached(url.format(5433), job, {"postgres": "here"}) == "here"
+    with pytest.raises(AssertionError, match="is not the address of a service"):
+        reached(url.format(5432), job, {"postgres": "here"})
 
 
 def test_a_file_too_many_is_noticed(plain: Path) -> None:

@@ -1,31 +1,50 @@
-"""Each service's own list of dependencies is complete: nothing but what it names can be found."""
+"""Each service alone, as its owner and its CI have it: nothing but what its own uv.lock names can be found."""
 
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
 from matrix import PAIRWISE, Answers, identify
-from rendering import render, succeed
+from rendering import UV, commit, render, succeed
 from serving import production
+from workflow import run_workflow
 
-UV = str(Path(sys.executable).with_name("uv"))
 # Without the shared environment, which has everything.
 ALONE = {"PATH": os.environ["PATH"]}
 
 
-@pytest.mark.parametrize("answers", [pytest.param(answers, id=identify(answers)) for answers in PAIRWISE])
-def test_dependencies_are_complete(outside: Path, answers: Answers) -> None:
+@pytest.fixture
+def committed(outside: Path, answers: Answers) -> Path:
+    """Return a service whose owner has locked its dependencies and committed it."""
     service = render(answers, outside)
-    settings = production(answers, "postgresql://nobody@db.invalid/nothing", "redis://valkey.invalid")
+    succeed(service, UV, "lock", "--quiet", **ALONE)
+    commit(service, "Begin")
+    return service
+
+
+each_pair = pytest.mark.parametrize("answers", [pytest.param(answers, id=identify(answers)) for answers in PAIRWISE])
+
+
+@each_pair
+def test_its_ci_passes_and_production_starts(
+    committed: Path, outside: Path, answers: Answers, request: pytest.FixtureRequest
+) -> None:
+    services = {
+        name: request.getfixturevalue(url)
+        for name, url, toggle in (("postgres", "database_url", "use_postgres"), ("valkey", "redis_url", "use_channels"))
+        if answers[toggle]
+    }
+    printed = run_workflow(committed, outside / "workspace", services)
+
+    assert list(printed)[:2] == ["actions/checkout", "astral-sh/setup-uv"]
+    assert "Success: no issues found" in printed["Check and test"]
+    assert re.search(r" \d+ passed in", printed["Check and test"])
 
     # What production installs suffices to start.
-    succeed(service, UV, "sync", "--no-dev", "--quiet", **ALONE)
-    in_production = (UV, "run", "--no-sync")
-    succeed(service, *in_production, "python", "-c", "import config.asgi", **ALONE, **settings)
+    settings = production(answers, "postgresql://nobody@db.invalid/nothing", "redis://valkey.invalid")
+    in_production = (UV, "run", "--no-sync", "python")
+    succeed(committed, UV, "sync", "--locked", "--no-dev", "--quiet", **ALONE)
+    succeed(committed, *in_production, "-c", "import config.asgi", **ALONE, **settings)
     check = ("manage.py", "check", "--deploy", "--fail-level", "WARNING")
-    succeed(service, *in_production, "python", *check, **ALONE, **settings)
-    # What development installs suffices to test and to check, as its Makefile does.
-    assert re.search(r" \d+ passed in", succeed(service, "make", "test", f"RUN={UV} run", **ALONE))
-    assert "Success: no issues found" in succeed(service, "make", "check", f"RUN={UV} run", **ALONE)
+    succeed(committed, *in_production, *check, **ALONE, **settings)

@@ -3,14 +3,13 @@
 from django.urls import path
 
 # {% if cookiecutter.use_async_views %}
-from catalog import pages, views
-# {% else %}
-from catalog import pages
+from catalog import views
 # {% endif %}
+from catalog.pages import home
 
 app_name = "catalog"
 urlpatterns = [
-    path("", pages.home, name="home"),
+    path("", home, name="home"),
     # {% if cookiecutter.use_async_views %}
     path("api/products/", views.products, name="products"),
     path("api/products/export/", views.export, name="export"),

@@ -7,11 +7,14 @@ from django.db import IntegrityError
 from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
-# {% if cookiecutter.use_orm_wrappers %}
-from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
-# {% else %}
-from django.views.decorators.http import require_GET, require_http_methods, require_safe
-# {% endif %}
+from django.views.decorators.http import (
+    require_GET,
+    require_http_methods,
+    # {% if cookiecutter.use_orm_wrappers %}
+    require_POST,
+    # {% endif %}
+    require_safe,
+)
 
 # {% if cookiecutter.use_orm_wrappers %}
 from catalog import services

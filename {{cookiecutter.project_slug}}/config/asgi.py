@@ -29,19 +29,18 @@ from runtime.protocols import HTTPOnly  # noqa: E402
 from runtime.threads import LentThreads, drained_threads  # noqa: E402
 from runtime.watchdog import watched_loop  # noqa: E402
 
+# {% if cookiecutter.use_channels %}
+protocols = ProtocolTypeRouter(
+    {
+        "http": django_application,
+        "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+    }
+)
+# {% else %}
+protocols = HTTPOnly(django_application)
+# {% endif %}
 application = Lifespan(
-    # {% if cookiecutter.use_channels %}
-    LentThreads(
-        ProtocolTypeRouter(
-            {
-                "http": django_application,
-                "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
-            }
-        )
-    ),
-    # {% else %}
-    LentThreads(HTTPOnly(django_application)),
-    # {% endif %}
+    LentThreads(protocols),
     # {% if cookiecutter.use_postgres %}
     connection_pools,
     # {% endif %}

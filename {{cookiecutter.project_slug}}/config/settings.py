@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 # {% endif %}
 
-# {% if cookiecutter.use_async_views %}
-from environs import Env, EnvError, ValidationError, validate
-# {% else %}
-from environs import Env, EnvError, validate
-# {% endif %}
+from environs import (
+    Env,
+    EnvError,
+    # {% if cookiecutter.use_async_views %}
+    ValidationError,
+    # {% endif %}
+    validate,
+)
 
 PROJECT_NAME = "{{ cookiecutter.project_name }}"
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -228,11 +231,8 @@ LOGGING = {
     # {% endif %}
     "formatters": {
         "line": {
-            # {% if cookiecutter.use_async_middleware %}
-            "format": "{asctime} {levelname} {name} [{request_id}] {message}",
-            # {% else %}
-            "format": "{asctime} {levelname} {name} {message}",
-            # {% endif %}
+            # {% set request_id = " [{request_id}]" if cookiecutter.use_async_middleware %}
+            "format": "{asctime} {levelname} {name}{{ request_id }} {message}",
             "style": "{",
         }
     },

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from inspect import iscoroutinefunction
 from typing import Any
 
-# {% if cookiecutter.asgi_server != "daphne" %}
-from django.conf import global_settings, settings
-# {% else %}
-from django.conf import settings
-# {% endif %}
+from django.conf import (
+    # {% if cookiecutter.asgi_server != "daphne" %}
+    global_settings,
+    # {% endif %}
+    settings,
+)
 from django.core import checks
 from django.core.signals import request_finished, request_started
 from django.utils.deprecation import MiddlewareMixin

@@ -1,45 +1,14 @@
-# {% if cookiecutter.asgi_server == "uvicorn" %}
-"""The ASGI server: uvicorn."""
+"""The ASGI server: {{ cookiecutter.asgi_server }}.
 
-import uvicorn
-
-
-def serve(application: str, host: str, port: int) -> None:
-    """Serve an application, named as `module:attribute`, until SIGINT or SIGTERM."""
-    uvicorn.run(
-        application,
-        host=host,
-        port=port,
-        lifespan="on",
-        # Its messages go through the service's own LOGGING.
-        log_config=None,
-        # Seconds that open requests and sockets have left once it is told to stop.
-        timeout_graceful_shutdown=5,
-    )
-# {% elif cookiecutter.asgi_server == "granian" %}
-"""The ASGI server: granian."""
-
-from granian import Granian
-from granian.constants import Interfaces
-
-
-def serve(application: str, host: str, port: int) -> None:
-    """Serve an application, named as `module:attribute`, until SIGINT or SIGTERM."""
-    Granian(
-        application,
-        address=host,
-        port=port,
-        interface=Interfaces.ASGI,
-        log_access=True,
-        # Seconds that open requests and sockets have left once it is told to stop.
-        workers_kill_timeout=5,
-    ).serve()
+`manage.py runserver` calls `serve` below.
+# {% if cookiecutter.asgi_server == "daphne" %}
+Production runs `python -m runtime.server`, which is Daphne's own command line, for a server that speaks lifespan too.
 # {% else %}
-"""The ASGI server: Daphne, with the lifespan protocol that it does not speak itself.
-
-`python -m runtime.server` is Daphne's own command line, for this server.
+Production runs {{ cookiecutter.asgi_server }}'s own command line.
+# {% endif %}
 """
 
+# {% if cookiecutter.asgi_server == "daphne" %}
 import asyncio
 import sys
 from typing import Any
@@ -48,7 +17,14 @@ from daphne.cli import CommandLineInterface
 from daphne.endpoints import build_endpoint_description_strings
 from daphne.server import Server, twisted_loop
 from django.utils.module_loading import import_string
+# {% elif cookiecutter.asgi_server == "granian" %}
+from granian import Granian
+from granian.constants import Interfaces
+# {% else %}
+import uvicorn
+# {% endif %}
 
+# {% if cookiecutter.asgi_server == "daphne" %}
 
 class LifespanServer(Server):
     """Tells the application before the first request that it starts, and after the last that it stops."""
@@ -80,10 +56,37 @@ class CommandLine(CommandLineInterface):
     server_class = LifespanServer
 
 
+# {% else %}
+
+# {% endif %}
 def serve(application: str, host: str, port: int) -> None:
     """Serve an application, named as `module:attribute`, until SIGINT or SIGTERM."""
+    # {% if cookiecutter.asgi_server == "uvicorn" %}
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        lifespan="on",
+        # Its messages go through the service's own LOGGING.
+        log_config=None,
+        # Seconds that open requests and sockets have left once it is told to stop.
+        timeout_graceful_shutdown=5,
+    )
+    # {% elif cookiecutter.asgi_server == "granian" %}
+    Granian(
+        application,
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        log_access=True,
+        # Seconds that open requests and sockets have left once it is told to stop.
+        workers_kill_timeout=5,
+    ).serve()
+    # {% else %}
     endpoints = build_endpoint_description_strings(host=host, port=port)
     LifespanServer(import_string(application.replace(":", ".")), endpoints=endpoints).run()
+    # {% endif %}
+# {% if cookiecutter.asgi_server == "daphne" %}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The service's settings, made the same on every machine: only DATABASE_URL is taken from the environment."""
+"""The service's settings, made the same on every machine: only what it depends on comes from the environment."""
 
 import os
 

@@ -1,0 +1,30 @@
+"""The template's own sources are as clean unrendered as what they render to, and so are the hooks and these tests."""
+
+from pathlib import Path
+
+from effects import TEMPLATE
+from matrix import ROOT
+from rendering import succeed
+
+OURS = ("benchmarks", "hooks", "tests")
+# A tag between imports is a comment that sorting would set apart: what sorting and formatting say is asked of the
+# rendered files alone.
+UNRENDERED = ("ruff", "check", "--no-cache", "--ignore", "I001", ".")
+
+
+def test_the_unrendered_service_passes_the_linter_and_the_type_checker(tmp_path: Path) -> None:
+    # Bytecode or a cache in the template would be rendered with it.
+    succeed(TEMPLATE, *UNRENDERED)
+    succeed(TEMPLATE, "mypy", ".", MYPY_CACHE_DIR=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
+
+
+def test_hooks_and_tests_pass_the_linter() -> None:
+    succeed(ROOT, "ruff", "check", "--no-cache", *OURS)
+    succeed(ROOT, "ruff", "format", "--check", "--no-cache", *OURS)
+
+
+def test_the_template_has_the_files_that_git_knows_and_no_other() -> None:
+    known = succeed(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", TEMPLATE.name)
+    there = {path.relative_to(ROOT).as_posix() for path in TEMPLATE.rglob("*") if path.is_file()}
+
+    assert there == set(known.split("\0")[:-1])
