@@ -1,6 +1,7 @@
 """Rendering a service, and running commands in it."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -10,17 +11,11 @@ from typing import Any
 from cookiecutter.main import cookiecutter
 from matrix import ROOT, Answers
 
-# What the machine must not decide: which Python, where bytecode goes, what a service is told.
-UNWANTED = {
-    "PYENV_VERSION",
-    "VIRTUAL_ENV",
-    "PYTHONDONTWRITEBYTECODE",
-    "DEBUG",
-    "SECRET_KEY",
-    "DATABASE_URL",
-    "REDIS_URL",
-}
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in UNWANTED} | {
+# What the machine must not decide: which Python, where bytecode goes, where git works, what a service is told.
+UNWANTED = re.compile(
+    r"PYENV_VERSION|VIRTUAL_ENV|PYTHONDONTWRITEBYTECODE|GIT_.*|DEBUG|SECRET_KEY|DATABASE_URL|REDIS_URL"
+)
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not UNWANTED.fullmatch(key)} | {
     "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 }
 UV = str(Path(sys.executable).with_name("uv"))
@@ -33,14 +28,14 @@ OWNER = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
 REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
 
 
-def render(answers: Answers, directory: Path, **options: bool) -> Path:
+def render(answers: Answers, directory: Path, template: Path = ROOT, **options: bool) -> Path:
     """Render the service of a combination into a folder, and return its own folder there.
 
     Answers to the other questions may be among the answers; the options are cookiecutter's.
     """
     return Path(
         cookiecutter(
-            str(ROOT),
+            str(template),
             no_input=True,
             extra_context=answers,
             output_dir=str(directory),
