@@ -60,11 +60,11 @@ def succeed(service: Path, *command: str, **environment: str) -> str:
     return result.stdout
 
 
-def commit(service: Path, message: str) -> None:
-    """Commit all of a service, and make it a repository first if it is none."""
-    succeed(service, "git", "init", "--quiet", "--initial-branch=main", **OWNER)
-    succeed(service, "git", "add", ".", **OWNER)
-    succeed(service, "git", "commit", "--quiet", "--message", message, **OWNER)
+def commit(folder: Path) -> None:
+    """Commit everything in a folder, which becomes a repository if it is none."""
+    succeed(folder, "git", "init", "--quiet", "--initial-branch=main", **OWNER)
+    succeed(folder, "git", "add", "--all", **OWNER)
+    succeed(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Everything", **OWNER)
 
 
 def text_files(service: Path) -> dict[str, str]:

@@ -184,7 +184,7 @@ def test_an_empty_folder_is_noticed(tmp_path: Path) -> None:
 
 def test_a_step_of_the_workflow_that_fails_is_noticed(plain: Path, tmp_path: Path) -> None:
     break_it(plain, ".github/workflows/ci.yml", "uv sync --locked --group lint", "exit 3")
-    commit(plain, "Break")
+    commit(plain)
     with pytest.raises(AssertionError, match="exited 3"):
         run_workflow(plain, tmp_path / "workspace", {})
 

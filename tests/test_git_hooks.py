@@ -16,7 +16,7 @@ def test_git_mends_a_commit_and_checks_a_push(
     tmp_path: Path, types: Callable[[Answers], AbstractContextManager[str]]
 ) -> None:
     service = render(PLAIN, tmp_path)
-    commit(service, "Begin")
+    commit(service)
     succeed(tmp_path, "git", "init", "--quiet", "--bare", "remote", **OWNER)
     succeed(service, "git", "remote", "add", "origin", str(tmp_path / "remote"), **OWNER)
     succeed(service, UV, "run", "--group", "lint", "prek", "install", **SHARED)

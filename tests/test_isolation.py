@@ -19,7 +19,7 @@ def committed(outside: Path, answers: Answers) -> Path:
     """Return a service whose owner has locked its dependencies and committed it."""
     service = render(answers, outside)
     succeed(service, UV, "lock", "--quiet", **ALONE)
-    commit(service, "Begin")
+    commit(service)
     return service
 
 

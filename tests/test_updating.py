@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from effects import TEMPLATE, check_files
 from matrix import ROOT, SERVERS, TOGGLES, Answers, all_off, all_on
-from rendering import render, run, succeed
+from rendering import OWNER, commit, render, run, succeed
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 [CRUFT] = [dependency for dependency in PROJECT["dependency-groups"]["dev"] if dependency.startswith("cruft")]
@@ -32,25 +32,12 @@ ALONE = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "LC_ALL": "C.UTF-8",
 }
-# Who commits.
-OWNER = {
-    f"GIT_{role}_{key}": value
-    for role in ("AUTHOR", "COMMITTER")
-    for key, value in {"NAME": "Ada Lovelace", "EMAIL": "ada@example.com"}.items()
-}
 UPDATE = ("cruft", "update", "--skip-apply-ask")
 
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git in a folder, and return what it printed."""
-    return succeed(folder, "git", *arguments, **ALONE, **OWNER)
-
-
-def commit(folder: Path) -> None:
-    """Commit everything in a folder, which becomes a repository if it is none."""
-    git(folder, "init", "--quiet")
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "--allow-empty", "--message", "Everything")
+    return succeed(folder, "git", *arguments, **ALONE | OWNER)
 
 
 def cruft(service: Path, command: str, *arguments: str) -> str:
@@ -384,7 +371,7 @@ def follow(document: str, directory: Path) -> str:
         assert not re.search("uvx|<", script), f"who knows what this runs: {script}"
         # Every question is answered with its default.
         shell = ("sh", "-c", f"yes '' | {{ set -e\n{script}}}")
-        result = run(service if service.exists() else directory, *shell, **ALONE, **OWNER)
+        result = run(service if service.exists() else directory, *shell, **ALONE | OWNER)
         said = result.stdout
         assert result.returncode == (heading == NEWS), f"{script}exited {result.returncode}:\n{said}{result.stderr}"
         commit(service)
