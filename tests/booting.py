@@ -99,10 +99,10 @@ def booted(service: Path, *command: str, port: int, **environment: str) -> Itera
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     assert status in STOPPED, f"exited {status}:\n{server.log}"
-    log = server.log
+    unexplained = server.log
     for explained in server.explained:
-        log = log.replace(explained, "")
-    assert not alarms(log), "\n".join(["alarming:", *alarms(log), "in:", log])
+        unexplained = unexplained.replace(explained, "")
+    assert not alarms(unexplained), "\n".join(["alarming:", *alarms(unexplained), "in:", unexplained])
 
 
 def wait_until_alone(group: int) -> None:

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
@@ -22,6 +22,7 @@ import pytest
 import websockets.exceptions
 from matrix import Answers
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 USERNAME, PASSWORD = "ada", "correct horse battery staple"
 ORIGIN_REFUSED = 403
@@ -70,7 +71,7 @@ class Browser(httpx.Client):
 
     def __init__(self, url: str) -> None:
         self.kept: dict[str, str] = {}
-        hooks = {"request": [self.send_cookies], "response": [self.keep_cookies]}
+        hooks: dict[str, list[Callable[..., Any]]] = {"request": [self.send_cookies], "response": [self.keep_cookies]}
         super().__init__(base_url=url, timeout=20, event_hooks=hooks)
 
     def send_cookies(self, request: httpx.Request) -> None:
@@ -164,7 +165,8 @@ def add_product(admin: Browser, **fields: Any) -> dict[str, Any]:
     """Add a product by the API; return it."""
     response = admin.call("/api/products/", json={"price": "12.50", "stock": 3} | fields)
     assert response.status_code == 201, response.text
-    return response.json()
+    product: dict[str, Any] = response.json()
+    return product
 
 
 def check_reading(visitor: Browser) -> None:
@@ -232,12 +234,14 @@ def check_wrappers(visitor: Browser, admin: Browser) -> None:
 
 def socket_to(url: str, path: str, origin: str | None = None) -> ClientConnection:
     """Open a WebSocket, from a page of the service unless another origin is given."""
-    return connect(url.replace("http", "ws", 1) + path, origin=origin or url, open_timeout=10, close_timeout=5)
+    page = Origin(origin or url)
+    return connect(url.replace("http", "ws", 1) + path, origin=page, open_timeout=10, close_timeout=5)
 
 
 def received(socket: ClientConnection) -> dict[str, Any]:
     """Return the next message of a socket, which must come within ten seconds."""
-    return json.loads(socket.recv(timeout=10))
+    message: dict[str, Any] = json.loads(socket.recv(timeout=10))
+    return message
 
 
 def ping(url: str) -> None:

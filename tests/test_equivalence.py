@@ -40,7 +40,8 @@ def replay(runtime: Path, stack: str, database: Path, *names: str) -> Replay:
     """Replay cases with a stack, whose `runtime` package is in a folder."""
     with tempfile.NamedTemporaryFile(dir=runtime, suffix=".sqlite3") as copy:
         shutil.copyfile(database, copy.name)
-        return json.loads(call(runtime, stack, copy.name, *names))
+        happened: Replay = json.loads(call(runtime, stack, copy.name, *names))
+    return happened
 
 
 def call(runtime: Path, *arguments: str) -> str:

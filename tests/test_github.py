@@ -1,0 +1,89 @@
+"""What GitHub, and whoever else runs no code of ours, reads of the template and of its services."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from effects import TEMPLATE
+from matrix import ROOT, all_off, all_on
+from rendering import render, succeed
+
+OURS = ROOT / ".github"
+# The schema that the makers of each kind of file publish, and the files of that kind.
+SCHEMAS = {
+    "github-workflows": ["workflows/*.yml"],
+    "dependabot": ["dependabot.yml"],
+    "github-issue-forms": ["ISSUE_TEMPLATE/bug.yml", "ISSUE_TEMPLATE/idea.yml"],
+    "github-issue-config": ["ISSUE_TEMPLATE/config.yml"],
+}
+
+
+def check_schema(schema: str, *paths: Path) -> None:
+    """Check that YAML files keep a schema."""
+    succeed(ROOT, "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, paths))
+
+
+def actions(folder: Path) -> set[str]:
+    """Return the actions that the workflows in a folder use, with their versions."""
+    workflows = "".join(path.read_text(encoding="utf-8") for path in folder.glob(".github/workflows/*.yml"))
+    return set(re.findall(r"uses: (.+)", workflows))
+
+
+def test_our_workflows_are_clean() -> None:
+    succeed(ROOT, "actionlint")
+    succeed(ROOT, "zizmor", "--offline", ".github")
+    succeed(ROOT, "yamllint", "--strict", "--config-file", str(TEMPLATE / ".yamllint.yaml"), ".github")
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_what_github_reads_of_us_keeps_its_schema(schema: str) -> None:
+    check_schema(schema, *(path for pattern in SCHEMAS[schema] for path in OURS.glob(pattern)))
+
+
+def test_every_file_that_github_reads_of_us_has_a_schema() -> None:
+    known = {path for patterns in SCHEMAS.values() for pattern in patterns for path in OURS.glob(pattern)}
+    assert known == set(OURS.rglob("*.yml"))
+
+
+@pytest.mark.parametrize("answers", [all_on(), all_off()], ids=["all on", "all off"])
+def test_what_others_read_of_a_service_keeps_its_schema(tmp_path: Path, answers: dict[str, object]) -> None:
+    service = render(answers, tmp_path)
+
+    check_schema("github-workflows", service / ".github" / "workflows" / "ci.yml")
+    check_schema("dependabot", service / ".github" / "dependabot.yml")
+    check_schema("compose-spec", service / "compose.yaml")
+
+
+def test_a_file_that_breaks_its_schema_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text("services:\n  web:\n    port: [8000]\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="port"):
+        check_schema("compose-spec", tmp_path / "compose.yaml")
+
+
+def test_services_use_the_versions_of_the_actions_that_we_do() -> None:
+    assert actions(TEMPLATE) == actions(ROOT)
+    assert all(re.search(r"@[0-9a-f]{40} # v\d", action) for action in actions(ROOT))
+
+
+def collected(arguments: str) -> list[str]:
+    """Return the tests that `make test` would run with some arguments of pytest's."""
+    output = succeed(ROOT, "sh", "-c", f"pytest --collect-only --quiet --no-header {arguments}")
+    return [line for line in output.splitlines() if "::" in line]
+
+
+def test_the_shards_of_our_ci_have_every_test_once() -> None:
+    workflow = yaml.safe_load((OURS / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    shards = [shard["args"] for shard in workflow["jobs"]["test"]["strategy"]["matrix"]["include"]]
+
+    everything = collected("")
+    assert len(everything) > 1_000
+    assert sorted(test for shard in shards for test in collected(shard)) == sorted(everything)
+
+
+def test_our_ci_runs_the_commands_that_are_documented() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for path in OURS.glob("workflows/*.yml"):
+        for command in re.findall(r"run: make (\w+)", path.read_text(encoding="utf-8")):
+            assert f"\n{command}:" in makefile
+            assert f"make {command}" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
