@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
 # A Python started by a pyenv shim, or an active environment, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
-.PHONY: demo test constraints newest benchmark
+.PHONY: demo test thorough constraints newest benchmark
 
 # Renders a service with every answer at its default, and serves it on http://127.0.0.1:8000.
 demo: $(UV)
@@ -15,6 +15,11 @@ demo: $(UV)
 # Renders, inspects, tests and boots every combination.
 test: .venv
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(ARGS)
+
+# Looks five times as hard for what goes wrong rarely: orders of events, odd answers, what many requests leave behind.
+thorough: .venv
+	EFFORT=5 .venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 3600 $(ARGS) \
+		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py
 
 # One environment with everything that our tools and all the services need.
 .venv: constraints.txt $(UV)

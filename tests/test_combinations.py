@@ -46,7 +46,7 @@ def test_passes_its_own_tests(
 
     service = rendered(answers)
     # A folder of its own, for pytest tidies up in the one that runs at the same time would share.
-    arguments = ["-q", "-p", "no:cacheprovider", f"--basetemp={service.parent / 'tmp'}"]
+    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--basetemp={service.parent / 'tmp'}"]
 
     output = succeed(service, "pytest", *arguments, **environment)
     assert re.search(r"^\d+ passed in", output, re.MULTILINE), f"something was skipped, or nothing ran:\n{output}"

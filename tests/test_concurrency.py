@@ -15,6 +15,7 @@ import psutil
 import psycopg
 import pytest
 from booting import Server
+from effort import EFFORT
 from matrix import SERVERS, Answers, all_on
 from rendering import render
 from serving import served
@@ -155,8 +156,8 @@ IMPATIENT = 20
 
 
 @only_uvicorn
-def test_20000_requests_leave_nothing_behind(server: Server, database_url: str) -> None:
-    paths = random.Random(0).choices(list(MIXED), k=20_000)  # noqa: S311 (the same ones every time)
+def test_thousands_of_requests_leave_nothing_behind(server: Server, database_url: str) -> None:
+    paths = random.Random(0).choices(list(MIXED), k=4_000 * EFFORT)  # noqa: S311 (the same ones every time)
 
     async def mixed(clients: int) -> None:
         numbered = enumerate(paths)

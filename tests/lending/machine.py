@@ -1,5 +1,6 @@
 """Loans of threads, in orders of events that nobody would think of, beside a model of what must hold."""
 
+import os
 import threading
 from collections import deque
 from concurrent.futures import Future
@@ -229,7 +230,7 @@ class LendingMachine(RuleBasedStateMachine):
 
 TestLending = LendingMachine.TestCase
 TestLending.settings = settings(
-    max_examples=60,
+    max_examples=60 * int(os.environ.get("EFFORT", "1")),
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
