@@ -3,13 +3,23 @@
 Standard library only. It runs no other program and reaches no network.
 """
 
+import sys
+
+if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
+    # It runs in the folder for temporary files, where anybody may have left a json.py.
+    sys.path.pop(0)
+
 import json
+import os
 import secrets
 import shutil
-import sys
+import stat
 from pathlib import Path
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+
+# The other hook has made this folder, for what was there before. It goes away in the end.
+UNFINISHED = "UNFINISHED"
 
 # What each toggle adds to a service that does not have it, in files and folders. `!` marks what its absence adds.
 MANIFEST = {
@@ -57,31 +67,61 @@ def is_chosen(toggle):
     return not ANSWERS[toggle[1:]] if toggle.startswith("!") else ANSWERS[toggle]
 
 
+def is_of_this_render(file, before, written):
+    """Tell whether this render has written a file, and has not changed what the owner has had there."""
+    status = file.lstat()
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    # With --skip-if-file-exists, nobody has written one that was there.
+    return written is None or (written != status.st_mtime_ns and file.read_bytes() == before.read_bytes())
+
+
+def drop(service, path, times):
+    """Remove what this render has written at a path or below, and put back what it has overwritten there.
+
+    Return the paths of what stays. Raise FileNotFoundError if there is nothing.
+    """
+    file, before = service / path, service / UNFINISHED / path
+    if file.is_dir() and not file.is_symlink():
+        kept = [stays for part in sorted(file.iterdir()) for stays in drop(service, f"{path}/{part.name}", times)]
+        if not kept:
+            file.rmdir()
+        return kept
+    if is_of_this_render(file, before, times.get(path)):
+        file.unlink()
+        return []
+    if before.exists():
+        shutil.copy2(before, file)
+    return [path]
+
+
 def drop_what_was_not_chosen(service):
-    """Remove the files and folders of the toggles that are off. Raise FileNotFoundError for one that is not there."""
-    for toggle, paths in MANIFEST.items():
-        if is_chosen(toggle):
-            continue
-        for path in paths:
-            target = service / path
-            if target.is_dir():
-                shutil.rmtree(target)
-            else:
-                target.unlink()
+    """Remove the files of the toggles that are off. Return the paths of what stays, for it may be the owner's."""
+    times = json.loads((service / UNFINISHED / "times.json").read_text(encoding="utf-8"))
+    return [
+        stays
+        for toggle, paths in MANIFEST.items()
+        if not is_chosen(toggle)
+        for path in paths
+        for stays in drop(service, path, times)
+    ]
 
 
 def write_env(service):
     """Write a `.env` for development, for its owner's eyes only. One that is there already stays as it is."""
     path = service / ".env"
-    if path.exists():
+    if os.path.lexists(path):
         return
-    path.touch(mode=0o600)
-    path.write_text(
+    # It appears when it is whole: nobody would write a second one.
+    draft = service / UNFINISHED / ".env"
+    draft.touch(mode=0o600)
+    draft.write_text(
         "# What this machine knows and the repository does not. .env.example lists every variable.\n"
         "DEBUG=true\n"
         f"SECRET_KEY={secrets.token_urlsafe(50)}\n",
         encoding="utf-8",
     )
+    draft.rename(path)
 
 
 def next_steps():
@@ -106,14 +146,28 @@ def next_steps():
     )
 
 
+def say(message):
+    """Print a message; if nobody can read it, the service is no worse for that."""
+    if sys.stdout is None:
+        return
+    # A terminal that cannot show a name must not fail the rendering of it.
+    sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        print(message, flush=True)
+    except OSError:
+        # Python would try again on its way out, and exit with an error.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main():
     """Finish the service in the working directory."""
     service = Path.cwd()
-    drop_what_was_not_chosen(service)
+    kept = drop_what_was_not_chosen(service)
     write_env(service)
-    # A terminal that cannot show a name must not fail the rendering of it.
-    sys.stdout.reconfigure(errors="backslashreplace")
-    print(next_steps())
+    shutil.rmtree(service / UNFINISHED)
+    say(next_steps())
+    if kept:
+        say(f"\nThis was there before and may be yours, so it stays, though no answer needs it: {', '.join(kept)}.")
 
 
 if __name__ == "__main__":

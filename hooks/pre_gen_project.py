@@ -1,13 +1,20 @@
-"""Refuses answers that would render a broken service, before anything of it is written.
+"""Refuses answers that would render a broken service, before anything of it is written; keeps what was there before.
 
 Standard library only. Each rule below returns what is wrong with a value, or None.
 """
 
+import sys
+
+if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
+    # It runs in the folder for temporary files, where anybody may have left a json.py.
+    sys.path.pop(0)
+
 import json
 import keyword
 import re
-import sys
+import shutil
 import unicodedata
+from pathlib import Path
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
@@ -15,6 +22,9 @@ ASGI_SERVERS = ("uvicorn", "granian", "daphne")
 
 # The service's own packages and modules.
 OWN_PACKAGES = {"accounts", "catalog", "config", "manage", "runtime", "tests"}
+
+# Stands in a service while it is rendered.
+UNFINISHED = "UNFINISHED"
 
 # What a service installs, or imports: its project cannot have the name of its own dependency.
 DEPENDENCIES = {
@@ -167,7 +177,44 @@ def refusals(answers):
     return lines
 
 
-if __name__ == "__main__":
+def begin(service):
+    """Mark a folder as unfinished, for as long as it is rendered, and keep a copy of the packages that it has by now.
+
+    The other hook looks there for what the owner has made; and so can the owner, after a render that was cut off.
+    """
+    unfinished = service / UNFINISHED
+    unfinished.mkdir(mode=0o700)
+    try:
+        times = {}
+        (unfinished / "README.txt").write_text(
+            "A render of the folder above was cut off, unless it goes on right now: that folder is not whole.\n"
+            "What its packages were before is here. Take back what you need, delete this, and render again.\n",
+            encoding="utf-8",
+        )
+        for package in OWN_PACKAGES:
+            for file in (service / package).rglob("*"):
+                if file.is_file() and file.parent.name != "__pycache__":
+                    copy = unfinished / file.relative_to(service)
+                    copy.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(file, copy)
+                    times[file.relative_to(service).as_posix()] = file.stat().st_mtime_ns
+        (unfinished / "times.json").write_text(json.dumps(times), encoding="utf-8")
+    except BaseException:
+        # Nothing has been overwritten yet.
+        shutil.rmtree(unfinished)
+        raise
+
+
+def main():
+    """Refuse, or mark the service in the working directory as begun."""
+    service = Path.cwd()
     lines = refusals(ANSWERS)
+    if (service / UNFINISHED).exists():
+        lines.append(f"{UNFINISHED}: an earlier render of this folder was cut off; its README.txt says what to do.")
     if lines:
         sys.exit("\n".join(lines))
+    begin(service)
+
+
+if __name__ == "__main__":
+    main()

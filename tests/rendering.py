@@ -1,7 +1,9 @@
 """Rendering a service, and running commands in it."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -46,6 +48,46 @@ def render(answers: Answers, directory: Path, template: Path = ROOT, **options: 
     )
 
 
+def call_cookiecutter(
+    directory: Path,
+    *arguments: str,
+    script: str = 'exec "$@"',
+    python: str = sys.executable,
+    template: Path = ROOT,
+    answered: str = "",
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run cookiecutter's own command as a shell does, and return what it printed.
+
+    It runs in the folder `output` of a directory; what else it writes, it writes beside that.
+    """
+    for name in ("output", "scripts"):
+        (directory / name).mkdir(exist_ok=True)
+    config = directory / "config.yaml"
+    # JSON is YAML.
+    config.write_text(json.dumps({"replay_dir": str(directory / "replays")}), encoding="utf-8")
+    own = {"COOKIECUTTER_CONFIG": str(config), "TMPDIR": str(directory / "scripts"), "PYTHONUNBUFFERED": ""}
+    return subprocess.run(
+        ["/bin/sh", "-c", script, "sh", str(Path(python).with_name("cookiecutter")), str(template), *arguments],
+        cwd=directory / "output",
+        env=ENVIRONMENT | own | environment,
+        input=answered,
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        check=False,
+        timeout=280,
+    )
+
+
+def copy_template(directory: Path) -> Path:
+    """Copy what cookiecutter needs of this repository, for a test that moves it or breaks it; return the copy."""
+    for name in ("hooks", "{{cookiecutter.project_slug}}"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "cookiecutter.json", directory)
+    return directory
+
+
 def run(service: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a service, with the shared environment first on PATH; return what it printed."""
     return subprocess.run(
@@ -73,6 +115,15 @@ def text_files(service: Path) -> dict[str, str]:
         path.relative_to(service).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted(service.rglob("*"))
         if path.is_file()
+    }
+
+
+def contents(service: Path) -> dict[str, tuple[bytes, int]]:
+    """Return the bytes and the mode of every file in a service, by its path in it, but for its secret."""
+    return {
+        path.relative_to(service).as_posix(): (path.read_bytes(), path.stat().st_mode & 0o777)
+        for path in sorted(service.rglob("*"))
+        if path.is_file() and path != service / ".env"
     }
 
 

@@ -1,0 +1,195 @@
+"""A render that is cut off leaves nothing, an empty folder, a whole service, or a folder that says it is unfinished."""
+
+import errno
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+from rendering import call_cookiecutter, contents, copy_template
+from test_controls import break_it
+
+type Contents = dict[str, tuple[bytes, int]]
+
+NAME = "async-django-service"
+PRE = "hooks/pre_gen_project.py"
+POST = "hooks/post_gen_project.py"
+RENDERING = "{{cookiecutter.project_slug}}/catalog/models.py"
+
+# Where a render stops and waits: a file of the template, and the line before which it does; or where it is read.
+MOMENTS = {
+    "before it begins": (PRE, "    begin(service)\n\n\n"),
+    "while it renders": (RENDERING, ""),
+    "before files are dropped": (POST, "    kept = drop_what_was_not_chosen(service)\n"),
+    "after files are dropped": (POST, "    write_env(service)\n"),
+    "when it is whole": (POST, "    say(next_steps())\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Contents:
+    """Return what a service consists of that nobody cuts off."""
+    directory = tmp_path_factory.mktemp("whole")
+    assert call_cookiecutter(directory, "--no-input").returncode == 0
+    return contents(directory / "output" / NAME)
+
+
+def interrupt(process: psutil.Process) -> None:
+    """Do what Ctrl-C does."""
+    for each in [process, *process.children()]:
+        each.send_signal(signal.SIGINT)
+
+
+def kill_all(process: psutil.Process) -> None:
+    """Do what a machine does that has no memory left."""
+    for each in [process, *process.children()]:
+        each.kill()
+
+
+def kill_the_hook(process: psutil.Process) -> None:
+    """Kill the hook alone."""
+    [hook] = process.children()
+    hook.kill()
+
+
+def cut_off(
+    directory: Path, moment: str, how: Callable[[psutil.Process], None], *arguments: str, template: Path | None = None
+) -> None:
+    """Render, and cut that off at a moment."""
+    template = template or copy_template(directory / "template")
+    path, line = MOMENTS[moment]
+    fifo = template / path
+    if line:
+        fifo = directory / "fifo"
+        break_it(template, path, line, f"    open({str(fifo)!r}).read()\n{line}")
+    else:
+        fifo.unlink()
+    os.mkfifo(fifo)
+    with ThreadPoolExecutor() as executor:
+        call = executor.submit(
+            call_cookiecutter,
+            directory,
+            "--no-input",
+            *arguments,
+            template=template,
+            script='echo $$ >"$TMPDIR/pid"; exec "$@"',
+        )
+        # Whoever reads the FIFO waits as long as it is open.
+        writer = open_when_read(fifo, lambda: not call.done())
+        try:
+            how(psutil.Process(int((directory / "scripts" / "pid").read_text(encoding="utf-8"))))
+        finally:
+            os.close(writer)
+        # Its output ends when the last of its processes has.
+        assert call.result().returncode != 0
+
+
+def open_when_read(fifo: Path, goes_on: Callable[[], bool]) -> int:
+    """Open a FIFO for writing as soon as somebody reads it."""
+    while goes_on():
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            time.sleep(0.01)
+    raise AssertionError("nobody has come to read")
+
+
+def state(directory: Path, whole: Contents) -> str:
+    """Tell in a word in which state a service was left."""
+    service = directory / "output" / NAME
+    if not service.exists():
+        return "nothing"
+    if not list(service.iterdir()):
+        return "empty"
+    if (service / "UNFINISHED").exists():
+        return "unfinished"
+    assert contents(service) == whole, "a half-made service passes for a whole one"
+    assert (service / ".env").exists()
+    return "whole"
+
+
+@pytest.mark.parametrize(
+    ("moment", "how", "left"),
+    [
+        ("before it begins", interrupt, "empty"),
+        ("while it renders", interrupt, "unfinished"),
+        ("before files are dropped", interrupt, "unfinished"),
+        ("after files are dropped", interrupt, "unfinished"),
+        ("when it is whole", interrupt, "whole"),
+        ("while it renders", psutil.Process.terminate, "unfinished"),
+        # The hook is not told, and goes on.
+        ("before files are dropped", psutil.Process.terminate, "whole"),
+        ("while it renders", kill_all, "unfinished"),
+        ("before it begins", kill_the_hook, "nothing"),
+        ("after files are dropped", kill_the_hook, "nothing"),
+    ],
+)
+def test_a_render_is_cut_off(
+    tmp_path: Path, whole: Contents, moment: str, how: Callable[[psutil.Process], None], left: str
+) -> None:
+    cut_off(tmp_path, moment, how)
+
+    assert state(tmp_path, whole) == left
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path, whole: Contents) -> None:
+    # As on a full disk: no file may be as large as the largest of the service is.
+    largest = max(len(text) for text, _ in whole.values())
+    result = call_cookiecutter(tmp_path, "--no-input", script=f'ulimit -f {largest // 512}; exec "$@"')
+
+    assert "File too large" in result.stderr
+    assert state(tmp_path, whole) == "unfinished"
+
+
+def test_what_the_owner_had_is_kept_until_a_render_is_whole(tmp_path: Path) -> None:
+    service = tmp_path / "output" / NAME
+    unfinished = service / "UNFINISHED"
+    call_cookiecutter(tmp_path, "--no-input", "use_orm_wrappers=no")
+    (service / "catalog/models.py").write_text("# mine\n", encoding="utf-8")
+    (service / "catalog/services.py").write_text("# mine\n", encoding="utf-8")
+    before = {path: entry for path, entry in contents(service).items() if "/" in path and not path.startswith(".")}
+
+    arguments = ("use_orm_wrappers=no", "--overwrite-if-exists")
+    cut_off(tmp_path, "after files are dropped", interrupt, *arguments)
+    assert contents(service)["catalog/models.py"] != before["catalog/models.py"]
+    assert {path: entry for path, entry in contents(unfinished).items() if "/" in path} == before
+
+    # Another render does not lose it.
+    kept = contents(service)
+    result = call_cookiecutter(tmp_path, "--no-input", *arguments)
+    assert result.stderr.startswith("UNFINISHED: an earlier render of this folder was cut off; its README.txt says ")
+    assert contents(service) == kept
+
+    # As that says.
+    for package in filter(Path.is_dir, unfinished.iterdir()):
+        shutil.copytree(package, service / package.name, dirs_exist_ok=True)
+    shutil.rmtree(unfinished)
+    assert call_cookiecutter(tmp_path, "--no-input", *arguments, "--skip-if-file-exists").returncode == 0
+    assert {path: contents(service)[path] for path in before} == before
+
+
+def test_a_file_that_cannot_be_kept_a_copy_of(tmp_path: Path) -> None:
+    service = tmp_path / "output" / NAME
+    call_cookiecutter(tmp_path, "--no-input")
+    (service / "catalog/large.py").write_bytes(b"#" * 100_000)
+    before = contents(service)
+
+    result = call_cookiecutter(tmp_path, "--no-input", "--overwrite-if-exists", script='ulimit -f 100; exec "$@"')
+    assert result.returncode == 1
+    assert contents(service) == before
+
+
+def test_a_half_made_service_is_noticed(tmp_path: Path, whole: Contents) -> None:
+    template = copy_template(tmp_path / "template")
+    break_it(template, PRE, "    begin(service)\n", "")
+
+    cut_off(tmp_path, "while it renders", interrupt, template=template)
+    with pytest.raises(AssertionError, match="passes for a whole one"):
+        state(tmp_path, whole)
