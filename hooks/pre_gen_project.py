@@ -118,7 +118,9 @@ def text(value, longest):
             return f"must not contain {' '.join(sorted(SPECIAL))}"
         if character in BIDIRECTIONAL:
             return "must not contain characters that change the direction of text"
-        if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+        if unicodedata.category(character) == "Cs":
+            return "must be Unicode, as a terminal with a UTF-8 locale gives it"
+        if unicodedata.category(character) in {"Cc", "Zl", "Zp"}:
             return "must be one line, without control characters"
     return None
 
@@ -126,6 +128,21 @@ def text(value, longest):
 def name(value):
     """Check the name of a person or a project."""
     return text(value, longest=60)
+
+
+def project_name(value):
+    """Check the name of the project, which stands in a line of Python that linters read.
+
+    Valid: 日本語. Invalid: 60 characters as wide as these, /tmp, 0.0.0.0.
+    """
+    if wrong := name(value):
+        return wrong
+    # Not all of these are wide, but nothing before them is.
+    if sum(2 if character >= "\u1100" else 1 for character in value) > 100:
+        return "must fit in 100 columns, of which a wide character takes two"
+    if value.startswith("/") or value == "0.0.0.0":  # noqa: S104
+        return "must not be a path or an address"
+    return None
 
 
 def description(value):
@@ -147,7 +164,7 @@ def email(value):
 
 # Per answer: its type, its rule, and an example that keeps it.
 RULES = {
-    "project_name": (str, name, "Async Django Service"),
+    "project_name": (str, project_name, "Async Django Service"),
     "project_slug": (str, slug, "async-django-service"),
     "description": (str, description, "An async Django service."),
     "author_name": (str, name, "Ada Lovelace"),
@@ -164,7 +181,8 @@ RULES = {
 def refusals(answers):
     """Return a line for each answer that breaks its rule: the value, the rule, an example."""
     # The template puts a harmless slug in the place of one that could leave the folder, and keeps the original here.
-    answers = {**answers, "project_slug": answers.get("__answered_slug", answers["project_slug"])}
+    if answers["project_slug"] == "refused-project-slug":
+        answers = {**answers, "project_slug": answers.get("__answered_slug", "refused-project-slug")}
     lines = []
     for key, (expected, rule, example) in RULES.items():
         value = answers[key]

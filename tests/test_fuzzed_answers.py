@@ -1,0 +1,246 @@
+"""No answer that nobody would think of renders a broken service: it is refused, or it comes back as it was given.
+
+    FUZZ=50 .venv/bin/pytest --numprocesses 0 --timeout 0 tests/test_fuzzed_answers.py
+
+tries fifty times as many as usual, and others each time.
+"""
+
+import ast
+import html
+import json
+import os
+import re
+import sys
+import tempfile
+import tomllib
+import unicodedata
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import yaml
+from cookiecutter.exceptions import FailedHookException
+from cookiecutter.utils import create_env_with_context
+from hypothesis import HealthCheck, Phase, configuration, given, settings
+from hypothesis import strategies as st
+from jinja2 import Template, TemplateError
+from matrix import OPTIONS, QUESTIONS, ROOT
+from rendering import load_hook, render, succeed, text_files
+
+type Answered = dict[str, Any]
+
+EFFORT = int(os.environ.get("FUZZ", "1"))
+PAGING = str(Path(__file__).with_name("paging.py"))
+# What hypothesis works out about Unicode does not belong into the repository.
+configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")
+
+HOOK = load_hook("pre_gen_project")
+EXAMPLES = {key: example for key, (_, _, example) in HOOK["RULES"].items()}
+TEXTS = ["project_name", "description", "author_name"]
+
+# Every category of Unicode as often as any other.
+CATEGORIES = sorted({unicodedata.category(chr(point)) for point in range(sys.maxunicode + 1)})
+CHARACTERS = st.one_of([st.characters(categories=[category]) for category in CATEGORIES])
+ORDINARY = st.sampled_from(["Shop", "of", "Ada's", "& Sons", "日本語", "naïve", "😀", "#1", "50%", "(new)", " "])
+# What means something to a language, a linter, a terminal or a file system.
+MEANINGFUL = [
+    *('"', '"""', "'", "'''", "\\", "\\n", r"\u0041", r"\N{BULLET}", "`id`", "$HOME", "${x}", "%s", "%(x)s"),
+    *("{{ 1 }}", "{{", "}}", "{% x %}", "# {% if x %}", "{# x #}", "{", "}", "#", "# noqa", "# type: ignore"),
+    *("<b>", "</title>", "<script>", "&amp;", "&", "<!--", "-->", "]]>", "[x](y)", "---", "- ", ": ", "~~~", "* "),
+    *("\n", "\r", "\r\n", "\t", "\x00", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u200b", "\u202e", "\ufeff", "\xa0"),
+    *("0.0.0.0", "::", "/tmp/x", "/", "../", "..", ".", "~", "C:\\", "con", "class", "json", "django"),  # noqa: S104, S108
+    *("=", ",", ";", "@", "true", "null", "password", "SELECT * FROM x", "http://x.y/z", "日" * 50, "日" * 60),
+]
+PIECES = CHARACTERS | ORDINARY | st.sampled_from(MEANINGFUL)
+LENGTHS = st.sampled_from([1, 2, 50, 51, 59, 60, 61, 63, 64, 199, 200, 201, 255, 1000])
+# One piece at a time between words, some together, and one that is repeated.
+TEXT = (
+    st.builds("{}{}{}".format, ORDINARY, PIECES, ORDINARY)
+    | st.lists(PIECES, max_size=8).map("".join)
+    | st.builds(lambda piece, length: (piece * length)[:length], PIECES, LENGTHS)
+)
+SLUG = st.from_regex(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", fullmatch=True) | st.from_regex(r"[a-z0-9._/-]+") | TEXT
+EMAIL = st.emails() | st.builds("{}@{}.{}".format, TEXT, TEXT, TEXT) | TEXT
+FREE = {"project_slug": SLUG, "author_email": EMAIL, **dict.fromkeys(TEXTS, TEXT)}
+FIXED = {key: st.sampled_from(values) for key, values in OPTIONS.items()}
+# One answer at a time, lest another that is always refused hide what it does, or all together.
+ANSWERS = st.one_of(
+    [strategy.map(lambda value, key=key: EXAMPLES | {key: value}) for key, strategy in FREE.items()]
+    + [st.fixed_dictionaries(FREE | FIXED)]
+)
+ACCEPTED = st.fixed_dictionaries(
+    {key: strategy.filter(lambda value, key=key: accepts(key, value)) for key, strategy in (FREE | FIXED).items()}
+)
+
+# The template's own environment, and what of it an answer is written into.
+CONTEXT: Answered = {"cookiecutter": QUESTIONS}
+JINJA = create_env_with_context(CONTEXT)
+
+
+def template(path: str) -> Template:
+    """Return a file of this repository as cookiecutter would take it for a template."""
+    return JINJA.from_string((ROOT / path).read_text(encoding="utf-8"))
+
+
+SERVICE = "{{cookiecutter.project_slug}}"
+PROJECT, SETTINGS, README = (
+    template(f"{SERVICE}/{path}") for path in ("pyproject.toml", "config/settings.py", "README.md")
+)
+LAST_HOOK = template("hooks/post_gen_project.py")
+DEFAULT_SLUG = JINJA.from_string(QUESTIONS["project_slug"])
+
+
+def often(examples: int, *, shrink: bool = True) -> settings:
+    """Return how often to try: the same examples each time, or many times as many others."""
+    return settings(
+        max_examples=examples * EFFORT,
+        derandomize=EFFORT == 1,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def accepts(key: str, value: object) -> bool:
+    """Tell whether an answer is accepted beside good ones."""
+    return HOOK["refusals"](EXAMPLES | {key: value}) == []
+
+
+def check_answers_come_back(answers: Answered, project: str, settings: str, readme: str) -> None:
+    """Check that the files which answers are written into say these, and nothing else."""
+    metadata = tomllib.loads(project)["project"]
+    assert metadata["name"] == answers["project_slug"]
+    assert metadata["description"] == answers["description"]
+    assert metadata["authors"] == [{"name": answers["author_name"], "email": answers["author_email"]}]
+    assignments = [node for node in ast.parse(settings).body if isinstance(node, ast.Assign)]
+    [name] = [node.value for node in assignments if ast.unparse(node.targets[0]) == "PROJECT_NAME"]
+    assert ast.literal_eval(name) == answers["project_name"]
+    assert readme.startswith(f"# {answers['project_name']}\n\n{answers['description']}\n\n")
+
+
+def check(answers: Answered) -> None:
+    """Check that answers are refused in a line each, or do no harm to any file that they are written into."""
+    lines = HOOK["refusals"](answers)
+    refused = [key for key in answers if not accepts(key, answers[key])]
+    assert sorted(line.split(":")[0] for line in lines) == sorted(refused)
+    for line in lines:
+        key = line.split(":")[0]
+        assert line.isprintable()
+        assert re.fullmatch(rf"{key}: {re.escape(ascii(answers[key]))} must .+; for example .+\.", line)
+    if lines:
+        return
+
+    context = {"cookiecutter": QUESTIONS | answers}
+    # cookiecutter takes an answer for a template, too.
+    texts = "\n".join(answers[key] for key in FREE)
+    assert JINJA.from_string(texts).render(context) == texts
+    check_answers_come_back(answers, *(file.render(context) for file in (PROJECT, SETTINGS, README)))
+    namespace: Answered = {"__name__": "hook"}
+    exec(LAST_HOOK.render(context), namespace)  # noqa: S102
+    assert namespace["ANSWERS"] == context["cookiecutter"]
+    assert answers["project_name"] in namespace["next_steps"]()
+    slug = DEFAULT_SLUG.render(context)
+    assert re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", slug)
+    assert len(slug) <= 63
+
+
+def lint(directory: Path, names: list[str]) -> None:
+    """Check that the linters of a service find nothing wrong with its settings, whatever it is called."""
+    (directory / "pyproject.toml").write_text(PROJECT.render(CONTEXT | {"cookiecutter": QUESTIONS | EXAMPLES}), "utf-8")
+    for number, name in enumerate(name for name in names if accepts("project_name", name)):
+        context = {"cookiecutter": QUESTIONS | EXAMPLES | {"project_name": name}}
+        (directory / f"settings_{number}.py").write_text(SETTINGS.render(context), "utf-8")
+    succeed(directory, "ruff", "check", "--no-cache", ".")
+    succeed(directory, "ruff", "format", "--check", "--no-cache", ".")
+
+
+def test_an_answer_is_refused_or_does_no_harm() -> None:
+    for piece in MEANINGFUL:
+        for key in TEXTS:
+            check(EXAMPLES | {key: f"a{piece}b"})
+    often(700)(given(ANSWERS)(check))()
+
+
+def test_linters_have_nothing_against_any_name(tmp_path: Path) -> None:
+    lint(tmp_path, MEANINGFUL)
+    often(12, shrink=False)(given(st.lists(TEXT, min_size=60))(lambda names: lint(tmp_path, names)))()
+
+
+def test_what_is_accepted_renders_a_whole_service(tmp_path: Path) -> None:
+    services: dict[str, str] = {}
+
+    def check_service(answers: Answered) -> None:
+        service = render(answers, tmp_path / str(len(services)))
+        services[str(service)] = answers["project_name"]
+        files = text_files(service)
+        check_answers_come_back(
+            answers, *(files[path] for path in ("pyproject.toml", "config/settings.py", "README.md"))
+        )
+        for path, text in files.items():
+            if path.endswith(".py"):
+                compile(text, path, "exec")
+            elif path.endswith(".toml"):
+                tomllib.loads(text)
+            elif path.endswith((".yaml", ".yml")):
+                yaml.safe_load(text)
+            elif path.endswith(".json"):
+                json.loads(text)
+        assert re.fullmatch(r"#.+\nDEBUG=true\nSECRET_KEY=[\w-]{50,}\n", files[".env"])
+        succeed(service, "ruff", "check", "--no-cache", ".")
+        succeed(service, "ruff", "format", "--check", "--no-cache", ".")
+
+    often(10)(given(ACCEPTED)(check_service))()
+
+    some = list(services)[: 6 * EFFORT]
+    pages = [json.loads(line) for line in succeed(tmp_path, "python", PAGING, *some).splitlines()]
+    assert [name for name, _ in pages] == [services[service] for service in some]
+    for name, page in pages:
+        assert f"<h1>{html.escape(name)}</h1>" in page
+        assert f"<title>{html.escape(name)}</title>" in page
+
+
+def test_what_is_refused_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    def check_refusal(answers: Answered) -> None:
+        lines = HOOK["refusals"](answers)
+        capfd.readouterr()
+        with pytest.raises(FailedHookException):
+            render(answers, tmp_path / "output")
+        assert list(tmp_path.rglob("*")) in ([], [tmp_path / "output"])
+        assert capfd.readouterr().err.splitlines() == lines
+
+    # No file system has a folder of such a name.
+    check_refusal(EXAMPLES | {"project_slug": "x" * 300})
+    # What looks like a template, cookiecutter evaluates before we see it.
+    refused = ANSWERS.filter(
+        lambda answers: "{" not in "".join(map(str, answers.values())) and HOOK["refusals"](answers)
+    )
+    often(10)(given(refused)(check_refusal))()
+
+
+@pytest.mark.parametrize("character", ['"', "\\", "{"])
+def test_a_special_character_that_is_let_in_is_noticed(monkeypatch: pytest.MonkeyPatch, character: str) -> None:
+    monkeypatch.setitem(HOOK, "SPECIAL", HOOK["SPECIAL"] - {character})
+    with pytest.raises((AssertionError, SyntaxError, ValueError, TemplateError)):
+        test_an_answer_is_refused_or_does_no_harm()
+
+
+def test_a_control_character_that_is_let_in_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(HOOK, "unicodedata", Mock(category=lambda character: "Lo"))
+    with pytest.raises((AssertionError, SyntaxError, ValueError)):
+        test_an_answer_is_refused_or_does_no_harm()
+
+
+@pytest.mark.parametrize("key", ["project_slug", "author_email", "description"])
+def test_a_rule_that_is_gone_is_noticed(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setitem(HOOK["RULES"], key, (str, None, EXAMPLES[key]))
+    with pytest.raises((AssertionError, SyntaxError, ValueError, TemplateError)):
+        test_an_answer_is_refused_or_does_no_harm()
+
+
+def test_a_name_that_linters_object_to_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(HOOK["RULES"], "project_name", (str, HOOK["name"], EXAMPLES["project_name"]))
+    with pytest.raises(AssertionError) as caught:
+        test_linters_have_nothing_against_any_name(tmp_path)
+    assert set(re.findall(r"\b[ES]\d{3}\b", str(caught.value))) == {"E501", "S104", "S108"}
