@@ -211,7 +211,7 @@ def test_cookiecutter_itself_needs_a_home_or_a_configuration(tmp_path: Path, usu
     assert check_rendered(result, tmp_path / "output") == usual
 
 
-def test_without_hooks_a_service_has_every_file_and_no_env(tmp_path: Path, usual: Contents) -> None:
+def test_without_hooks_a_service_has_every_file_and_no_env(tmp_path: Path) -> None:
     answers = [f"{toggle}=no" for toggle in TOGGLES]
     output = tmp_path / "output"
 
