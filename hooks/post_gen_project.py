@@ -9,6 +9,7 @@ if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
     # It runs in the folder for temporary files, where anybody may have left a json.py.
     sys.path.pop(0)
 
+import io
 import json
 import os
 import secrets
@@ -62,12 +63,12 @@ MANIFEST = {
 }
 
 
-def is_chosen(toggle):
+def is_chosen(toggle: str) -> bool:
     """Tell whether what a key of the manifest adds belongs in this service."""
-    return not ANSWERS[toggle[1:]] if toggle.startswith("!") else ANSWERS[toggle]
+    return bool(ANSWERS[toggle.lstrip("!")]) != toggle.startswith("!")
 
 
-def is_of_this_render(file, before, written):
+def is_of_this_render(file: Path, before: Path, written: int | None) -> bool:
     """Tell whether this render has written a file, and has not changed what the owner has had there."""
     status = file.lstat()
     if not stat.S_ISREG(status.st_mode):
@@ -76,7 +77,7 @@ def is_of_this_render(file, before, written):
     return written is None or (written != status.st_mtime_ns and file.read_bytes() == before.read_bytes())
 
 
-def drop(service, path, times):
+def drop(service: Path, path: str, times: dict[str, int]) -> list[str]:
     """Remove what this render has written at a path or below, and put back what it has overwritten there.
 
     Return the paths of what stays. Raise FileNotFoundError if there is nothing.
@@ -95,7 +96,7 @@ def drop(service, path, times):
     return [path]
 
 
-def drop_what_was_not_chosen(service):
+def drop_what_was_not_chosen(service: Path) -> list[str]:
     """Remove the files of the toggles that are off. Return the paths of what stays, for it may be the owner's."""
     times = json.loads((service / UNFINISHED / "times.json").read_text(encoding="utf-8"))
     return [
@@ -107,7 +108,7 @@ def drop_what_was_not_chosen(service):
     ]
 
 
-def write_env(service):
+def write_env(service: Path) -> None:
     """Write a `.env` for development, for its owner's eyes only. One that is there already stays as it is."""
     path = service / ".env"
     if os.path.lexists(path):
@@ -124,7 +125,7 @@ def write_env(service):
     draft.rename(path)
 
 
-def next_steps():
+def next_steps() -> str:
     """Return what was chosen, and the commands to run next."""
     chosen = [
         "Channels" if ANSWERS["use_channels"] else "",
@@ -146,10 +147,10 @@ def next_steps():
     )
 
 
-def say(message):
+def say(message: str) -> None:
     """Print a message; if nobody can read it, the service is no worse for that."""
-    if sys.stdout is None:
-        return
+    if not isinstance(sys.stdout, io.TextIOWrapper):
+        return  # it was closed
     # A terminal that cannot show a name must not fail the rendering of it.
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -159,7 +160,7 @@ def say(message):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def main():
+def main() -> None:
     """Finish the service in the working directory."""
     service = Path.cwd()
     kept = drop_what_was_not_chosen(service)

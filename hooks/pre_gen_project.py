@@ -14,7 +14,9 @@ import keyword
 import re
 import shutil
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
@@ -81,7 +83,7 @@ BIDIRECTIONAL = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u206
 SPECIAL = set('"\\$`{}')
 
 
-def slug(value):
+def slug(value: str) -> str | None:
     """Check the name of the folder and the package.
 
     Valid: my-service, my_service, shop2. Invalid: My-Service, 2shop, a--b, ../shop, class, json, django, catalog, con.
@@ -91,7 +93,7 @@ def slug(value):
         return "must be lower-case letters a-z and digits, with single - or _ between them, and start with a letter"
     if len(value) > 63:
         return "must be 63 characters or fewer"
-    if name in {word.lower() for word in keyword.kwlist + keyword.softkwlist}:
+    if name in {word.lower() for word in (*keyword.kwlist, *keyword.softkwlist)}:
         return "must not be a Python keyword"
     if name in sys.stdlib_module_names:
         return "must not be a module of the standard library"
@@ -104,7 +106,7 @@ def slug(value):
     return None
 
 
-def text(value, longest):
+def text(value: str, longest: int) -> str | None:
     r"""Check a name or a description, which will stand in Python, TOML, YAML, HTML and Markdown.
 
     Valid: O'Brien & Sons, 日本語, 😀. Invalid: an empty one, "quoted", C:\temp, $HOME, `id`, {name}, two lines.
@@ -125,12 +127,12 @@ def text(value, longest):
     return None
 
 
-def name(value):
+def name(value: str) -> str | None:
     """Check the name of a person or a project."""
     return text(value, longest=60)
 
 
-def project_name(value):
+def project_name(value: str) -> str | None:
     """Check the name of the project, which stands in a line of Python that linters read.
 
     Valid: 日本語. Invalid: 60 characters as wide as these, /tmp, 0.0.0.0.
@@ -145,12 +147,12 @@ def project_name(value):
     return None
 
 
-def description(value):
+def description(value: str) -> str | None:
     """Check the line that says what the service does."""
     return text(value, longest=200)
 
 
-def email(value):
+def email(value: str) -> str | None:
     """Check an e-mail address.
 
     Valid: ada@example.com, ada.l+django@mail.example.com. Invalid: ada, ada@localhost, a@@example.com, a b@example.com.
@@ -163,7 +165,7 @@ def email(value):
 
 
 # Per answer: its type, its rule, and an example that keeps it.
-RULES = {
+RULES: dict[str, tuple[type, Callable[[Any], str | None] | None, object]] = {
     "project_name": (str, project_name, "Async Django Service"),
     "project_slug": (str, slug, "async-django-service"),
     "description": (str, description, "An async Django service."),
@@ -178,7 +180,7 @@ RULES = {
 }
 
 
-def refusals(answers):
+def refusals(answers: dict[str, Any]) -> list[str]:
     """Return a line for each answer that breaks its rule: the value, the rule, an example."""
     # The template puts a harmless slug in the place of one that could leave the folder, and keeps the original here.
     if answers["project_slug"] == "refused-project-slug":
@@ -186,8 +188,8 @@ def refusals(answers):
     lines = []
     for key, (expected, rule, example) in RULES.items():
         value = answers[key]
-        if not isinstance(value, expected):
-            wrong = "must be true or false" if expected is bool else "must be text"
+        if type(value) is not expected:
+            wrong: str | None = "must be true or false" if expected is bool else "must be text"
         else:
             wrong = rule(value) if rule else None
         if wrong:
@@ -195,7 +197,7 @@ def refusals(answers):
     return lines
 
 
-def begin(service):
+def begin(service: Path) -> None:
     """Mark a folder as unfinished, for as long as it is rendered, and keep a copy of the packages that it has by now.
 
     The other hook looks there for what the owner has made; and so can the owner, after a render that was cut off.
@@ -223,7 +225,7 @@ def begin(service):
         raise
 
 
-def main():
+def main() -> None:
     """Refuse, or mark the service in the working directory as begun."""
     service = Path.cwd()
     lines = refusals(ANSWERS)

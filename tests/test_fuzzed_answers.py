@@ -1,6 +1,6 @@
 """No answer that nobody would think of renders a broken service: it is refused, or it comes back as it was given.
 
-    FUZZ=50 .venv/bin/pytest --numprocesses 0 --timeout 0 tests/test_fuzzed_answers.py
+    EFFORT=50 .venv/bin/pytest --numprocesses 0 --timeout 0 tests/test_fuzzed_answers.py
 
 tries fifty times as many as usual, and others each time.
 """
@@ -8,12 +8,12 @@ tries fifty times as many as usual, and others each time.
 import ast
 import html
 import json
-import os
 import re
 import sys
 import tempfile
 import tomllib
 import unicodedata
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -22,6 +22,7 @@ import pytest
 import yaml
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.utils import create_env_with_context
+from effort import EFFORT
 from hypothesis import HealthCheck, Phase, configuration, given, settings
 from hypothesis import strategies as st
 from jinja2 import Template, TemplateError
@@ -30,7 +31,6 @@ from rendering import load_hook, render, succeed, text_files
 
 type Answered = dict[str, Any]
 
-EFFORT = int(os.environ.get("FUZZ", "1"))
 PAGING = str(Path(__file__).with_name("paging.py"))
 # What hypothesis works out about Unicode does not belong into the repository.
 configuration.set_hypothesis_home_dir(Path(tempfile.gettempdir()) / "hypothesis")
@@ -40,7 +40,7 @@ EXAMPLES = {key: example for key, (_, _, example) in HOOK["RULES"].items()}
 TEXTS = ["project_name", "description", "author_name"]
 
 # Every category of Unicode as often as any other.
-CATEGORIES = sorted({unicodedata.category(chr(point)) for point in range(sys.maxunicode + 1)})
+CATEGORIES: list[Any] = sorted({unicodedata.category(chr(point)) for point in range(sys.maxunicode + 1)})
 CHARACTERS = st.one_of([st.characters(categories=[category]) for category in CATEGORIES])
 ORDINARY = st.sampled_from(["Shop", "of", "Ada's", "& Sons", "日本語", "naïve", "😀", "#1", "50%", "(new)", " "])
 # What means something to a language, a linter, a terminal or a file system.
@@ -64,13 +64,26 @@ SLUG = st.from_regex(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", fullmatch=True) | st.fro
 EMAIL = st.emails() | st.builds("{}@{}.{}".format, TEXT, TEXT, TEXT) | TEXT
 FREE = {"project_slug": SLUG, "author_email": EMAIL, **dict.fromkeys(TEXTS, TEXT)}
 FIXED = {key: st.sampled_from(values) for key, values in OPTIONS.items()}
+
+
+def with_one(key: str, value: object) -> Answered:
+    """Return good answers, but for one."""
+    return EXAMPLES | {key: value}
+
+
+def accepts(key: str, value: object) -> bool:
+    """Tell whether an answer is accepted beside good ones."""
+    refused: list[str] = HOOK["refusals"](with_one(key, value))
+    return not refused
+
+
 # One answer at a time, lest another that is always refused hide what it does, or all together.
 ANSWERS = st.one_of(
-    [strategy.map(lambda value, key=key: EXAMPLES | {key: value}) for key, strategy in FREE.items()]
+    [st.builds(with_one, st.just(key), strategy) for key, strategy in FREE.items()]
     + [st.fixed_dictionaries(FREE | FIXED)]
 )
 ACCEPTED = st.fixed_dictionaries(
-    {key: strategy.filter(lambda value, key=key: accepts(key, value)) for key, strategy in (FREE | FIXED).items()}
+    {key: strategy.filter(partial(accepts, key)) for key, strategy in (FREE | FIXED).items()}
 )
 
 # The template's own environment, and what of it an answer is written into.
@@ -80,7 +93,8 @@ JINJA = create_env_with_context(CONTEXT)
 
 def template(path: str) -> Template:
     """Return a file of this repository as cookiecutter would take it for a template."""
-    return JINJA.from_string((ROOT / path).read_text(encoding="utf-8"))
+    source: Template = JINJA.from_string((ROOT / path).read_text(encoding="utf-8"))
+    return source
 
 
 SERVICE = "{{cookiecutter.project_slug}}"
@@ -101,11 +115,6 @@ def often(examples: int, *, shrink: bool = True) -> settings:
         phases=[Phase.generate, Phase.shrink] if shrink else [Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-
-
-def accepts(key: str, value: object) -> bool:
-    """Tell whether an answer is accepted beside good ones."""
-    return HOOK["refusals"](EXAMPLES | {key: value}) == []
 
 
 def check_answers_come_back(answers: Answered, project: str, settings: str, readme: str) -> None:

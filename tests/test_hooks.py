@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 from effects import template_files
@@ -27,7 +28,7 @@ PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 # A folder that only root could write to is one that root, too, cannot write to, without its privileges.
 AS_ANYBODY = 'exec "$@"' if os.geteuid() else 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
 
-ENVIRONMENTS = {
+ENVIRONMENTS: dict[str, dict[str, Any]] = {
     # Neither git nor anything else.
     "no program on PATH": {"PATH": "/nowhere"},
     "an ASCII locale": {
@@ -115,7 +116,7 @@ def test_every_python_renders_the_same_and_refuses_the_same(tmp_path: Path, usua
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=ENVIRONMENTS)
-def test_the_environment_does_not_matter(tmp_path: Path, usual: Contents, environment: dict[str, str]) -> None:
+def test_the_environment_does_not_matter(tmp_path: Path, usual: Contents, environment: dict[str, Any]) -> None:
     result = call_cookiecutter(tmp_path, "--no-input", **environment)
     assert check_rendered(result, tmp_path / "output") == usual
 

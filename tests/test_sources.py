@@ -7,6 +7,8 @@ from matrix import ROOT
 from rendering import succeed
 
 OURS = ("benchmarks", "hooks", "tests")
+# Those that somebody has written; most of docs/performance.md is printed by a benchmark.
+DOCUMENTS = {*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")} - {ROOT / "docs" / "performance.md"}
 # A tag between imports is a comment that sorting would set apart: what sorting and formatting say is asked of the
 # rendered files alone.
 UNRENDERED = ("ruff", "check", "--no-cache", "--ignore", "I001", ".")
@@ -18,9 +20,15 @@ def test_the_unrendered_service_passes_the_linter_and_the_type_checker(tmp_path:
     succeed(TEMPLATE, "mypy", ".", MYPY_CACHE_DIR=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
 
 
-def test_hooks_and_tests_pass_the_linter() -> None:
+def test_hooks_and_tests_pass_the_linter_and_the_type_checker(tmp_path: Path) -> None:
     succeed(ROOT, "ruff", "check", "--no-cache", *OURS)
     succeed(ROOT, "ruff", "format", "--check", "--no-cache", *OURS)
+    succeed(ROOT, "mypy", MYPY_CACHE_DIR=str(tmp_path))
+
+
+def test_documents_and_settings_pass_their_linters() -> None:
+    succeed(ROOT, "rumdl", "check", "--no-cache", *map(str, DOCUMENTS))
+    succeed(ROOT, "tombi", "lint", "--offline", "pyproject.toml")
 
 
 def test_the_template_has_the_files_that_git_knows_and_no_other() -> None:
