@@ -88,6 +88,16 @@ def copy_template(directory: Path) -> Path:
     return directory
 
 
+def copy_repository(directory: Path) -> Path:
+    """Copy this repository as it is here, but for what git ignores; return the copy, all of it committed."""
+    files = succeed(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", **OWNER)
+    for path in files.split("\0")[:-1]:
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, directory / path)
+    commit(directory)
+    return directory
+
+
 def run(service: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a service, with the shared environment first on PATH; return what it printed."""
     return subprocess.run(

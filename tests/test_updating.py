@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from effects import TEMPLATE, check_files
 from matrix import ROOT, SERVERS, TOGGLES, Answers, all_off, all_on
-from rendering import OWNER, commit, render, run, succeed
+from rendering import OWNER, commit, copy_repository, render, run, succeed
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 [CRUFT] = [dependency for dependency in PROJECT["dependency-groups"]["dev"] if dependency.startswith("cruft")]
@@ -104,20 +104,16 @@ def release_another(template: Path) -> None:
     git(template, "tag", NEWER)
 
 
-def copy_template(folder: Path) -> Path:
+def release(folder: Path) -> Path:
     """Make a repository of the template, with one release: what is here."""
-    for path in git(ROOT, "ls-files", "-z").rstrip("\0").split("\0"):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / path, folder / path)
-    commit(folder)
-    git(folder, "tag", OLDER)
+    git(copy_repository(folder), "tag", OLDER)
     return folder
 
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository of the template that has both releases."""
-    folder = copy_template(tmp_path_factory.mktemp("releases") / "template")
+    folder = release(tmp_path_factory.mktemp("releases") / "template")
     release_another(folder)
     return folder
 
@@ -357,7 +353,7 @@ def commands(document: str) -> dict[str, str]:
 
 def follow(document: str, directory: Path) -> str:
     """Run the commands of a document in their order, and commit what each section brings; return what the last says."""
-    template = copy_template(directory / "template")
+    template = release(directory / "template")
     service = directory / "async-django-service"
     said = ""
     for heading, block in commands(document).items():

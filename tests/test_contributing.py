@@ -1,0 +1,28 @@
+"""The example of a new toggle, in docs/a_toggle.patch, makes a template that passes its own tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from rendering import OWNER, copy_repository, succeed
+
+# A combination without the example's toggle and one with it; what documents and hooks must say of all of them.
+FILES = ("tests/test_combinations.py", "tests/test_documents.py", "tests/test_answers.py")
+SELECTION = "[uvicorn] or [uvicorn+robots] or manifest or readme or rule"
+
+
+def check(repository: Path, selection: str) -> None:
+    """Run some of a template's own tests."""
+    arguments = ("-q", "-n0", "-p", "no:cacheprovider", f"--basetemp={repository}-tmp", "-k", selection)
+    succeed(repository, sys.executable, "-m", "pytest", *arguments, *FILES)
+
+
+def test_the_example_of_a_toggle_passes_the_tests_that_it_changes(tmp_path: Path) -> None:
+    repository = copy_repository(tmp_path / "copy")
+    succeed(repository, "git", "apply", "docs/a_toggle.patch", **OWNER)
+    check(repository, SELECTION)
+
+    # It would not if it were wrong.
+    (repository / "docs" / "options.md").write_text("It is gone.\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="1 failed"):
+        check(repository, "manifest")
