@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -39,7 +38,6 @@ ENVIRONMENTS: dict[str, dict[str, Any]] = {
         "PYTHONIOENCODING": "ascii:strict",
     },
     "a strict Python": {"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1", "PYTHONSAFEPATH": "1"},
-    "a Python without docstrings and assertions": {"PYTHONOPTIMIZE": "2", "PYTHONDONTWRITEBYTECODE": "1"},
 }
 SCRIPTS = {
     "files for everybody": 'umask 000; exec "$@"',
@@ -92,6 +90,15 @@ def check_nothing_is_left(directory: Path) -> None:
     """Check that nothing is left of a refusal, neither where a service would be nor where its slug leads."""
     assert {path.name for path in directory.iterdir()} <= {"output", "scripts", "replays", "config.yaml"}
     assert list((directory / "output").iterdir()) == []
+
+
+def without_home(directory: Path, home: str, script: str) -> CompletedProcess[str]:
+    """Render with a home that cannot be written to."""
+    folder = ROOT / "README.md" / "home"
+    if home == "read-only":
+        folder = directory / "home"
+        folder.mkdir(mode=0o555)
+    return call_cookiecutter(directory, "--no-input", script=script, HOME=str(folder))
 
 
 @pytest.mark.parametrize("version", PYTHONS)
@@ -150,16 +157,15 @@ def test_a_name_that_the_locale_has_broken_is_refused(tmp_path: Path) -> None:
     check_nothing_is_left(tmp_path)
 
 
-@pytest.mark.parametrize("where", ["two words, 日本語 naïve", "/".join(["a" * 250] * 3), "link", "absolute"])
+@pytest.mark.parametrize("where", ["two words, 日本語 naïve", "/".join(["a" * 250] * 3), "link"])
 def test_a_service_may_be_anywhere(tmp_path: Path, usual: Contents, where: str) -> None:
     output = tmp_path / "output" / where
     if where == "link":
         output.parent.mkdir()
         (tmp_path / "afar").mkdir()
         output.symlink_to(tmp_path / "afar")
-    argument = str(output) if where == "absolute" else where
-    result = call_cookiecutter(tmp_path, "--no-input", "--output-dir", argument)
 
+    result = call_cookiecutter(tmp_path, "--no-input", "--output-dir", where)
     assert check_rendered(result, output) == usual
 
 
@@ -194,21 +200,18 @@ def test_nothing_beside_the_scripts_is_taken_for_a_module(tmp_path: Path, usual:
 
 
 @pytest.mark.parametrize("home", ["absent", "read-only"])
-def test_cookiecutter_itself_needs_a_home_or_a_configuration(tmp_path: Path, usual: Contents, home: str) -> None:
-    if home == "absent":
-        folder = ROOT / "README.md" / "home"
-    else:
-        folder = tmp_path / "home"
-        folder.mkdir(mode=0o555)
+def test_cookiecutter_itself_needs_a_home_to_write_to(tmp_path: Path, home: str) -> None:
+    # It keeps the answers there for a replay, before it comes to our hooks.
+    result = without_home(tmp_path, home, script=f"unset COOKIECUTTER_CONFIG; {AS_ANYBODY}")
 
-    # It keeps the answers in the home for a replay, before it comes to our hooks.
-    script = f"unset COOKIECUTTER_CONFIG; {AS_ANYBODY}"
-    result = call_cookiecutter(tmp_path, "--no-input", script=script, HOME=str(folder))
     assert result.returncode == 1
-    assert f"Unable to create directory at {folder}/.cookiecutter_replay" in result.stderr
+    assert re.search("Unable to create directory at .*/home/.cookiecutter_replay", result.stderr)
     assert list((tmp_path / "output").iterdir()) == []
-    # A configuration with another `replay_dir` helps.
-    result = call_cookiecutter(tmp_path, "--no-input", script=AS_ANYBODY, HOME=str(folder))
+
+
+def test_a_configuration_does_instead(tmp_path: Path, usual: Contents) -> None:
+    # One with a `replay_dir`, as in all these tests.
+    result = without_home(tmp_path, "read-only", script=AS_ANYBODY)
     assert check_rendered(result, tmp_path / "output") == usual
 
 
@@ -224,7 +227,6 @@ def test_without_hooks_a_service_has_every_file_and_no_env(tmp_path: Path) -> No
     # What is too much does no harm.
     succeed(service, "ruff", "check", "--no-cache", ".")
     succeed(service, "ruff", "format", "--check", "--no-cache", ".")
-    succeed(service, "python", "-m", "compileall", "-q", "-f", ".")
     succeed(service, "python", "manage.py", "check", DEBUG="true")
     # Nor does anybody check the answers.
     result = call_cookiecutter(tmp_path, "--no-input", "--accept-hooks", "no", "--output-dir", "bad", *BAD)
@@ -254,8 +256,8 @@ def test_a_replay_gives_the_same_again(tmp_path: Path) -> None:
 
 
 def test_a_replay_that_was_edited_is_checked(tmp_path: Path) -> None:
-    call_cookiecutter(tmp_path, "--no-input")
-    shutil.rmtree(tmp_path / "output")
+    # A refusal, too, leaves what was answered for a replay.
+    check_refused(call_cookiecutter(tmp_path, "--no-input", *BAD), tmp_path)
     [replay] = (tmp_path / "replays").iterdir()
     answers = json.loads(replay.read_text(encoding="utf-8"))
     answers["cookiecutter"] |= {"project_slug": "My Shop", "use_channels": "no"}
@@ -265,6 +267,7 @@ def test_a_replay_that_was_edited_is_checked(tmp_path: Path) -> None:
     assert re.findall("^.* must .*(?=;)", result.stderr, re.MULTILINE) == [
         "project_slug: 'My Shop' must be lower-case letters a-z and digits, with single - or _ between them, "
         "and start with a letter",
+        "author_email: 'ada' must be an e-mail address",
         "use_channels: 'no' must be true or false",
     ]
     check_nothing_is_left(tmp_path)

@@ -45,12 +45,6 @@ def interrupt(process: psutil.Process) -> None:
         each.send_signal(signal.SIGINT)
 
 
-def kill_all(process: psutil.Process) -> None:
-    """Do what a machine does that has no memory left."""
-    for each in [process, *process.children()]:
-        each.kill()
-
-
 def kill_the_hook(process: psutil.Process) -> None:
     """Kill the hook alone."""
     [hook] = process.children()
@@ -126,7 +120,6 @@ def state(directory: Path, whole: Contents) -> str:
         ("while it renders", psutil.Process.terminate, "unfinished"),
         # The hook is not told, and goes on.
         ("before files are dropped", psutil.Process.terminate, "whole"),
-        ("while it renders", kill_all, "unfinished"),
         ("before it begins", kill_the_hook, "nothing"),
         ("after files are dropped", kill_the_hook, "nothing"),
     ],
