@@ -119,6 +119,13 @@ def commit(folder: Path) -> None:
     succeed(folder, "git", "commit", "--quiet", "--allow-empty", "--message", "Everything", **OWNER)
 
 
+def break_it(folder: Path, path: str, old: str, new: str) -> None:
+    """Replace what a file says by something worse."""
+    source = (folder / path).read_text(encoding="utf-8")
+    assert old in source
+    (folder / path).write_text(source.replace(old, new), encoding="utf-8")
+
+
 def text_files(service: Path) -> dict[str, str]:
     """Return the text of every file in a service, by its path in it."""
     return {

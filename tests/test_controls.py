@@ -10,7 +10,7 @@ from contract import speak
 from effects import check_files, check_traces
 from form import check_form
 from matrix import all_off, all_on
-from rendering import commit, render, run, succeed, text_files
+from rendering import break_it, commit, render, run, succeed, text_files
 from serving import made_by, served
 from workflow import reached, run_workflow
 
@@ -30,13 +30,6 @@ def plain(tmp_path: Path) -> Path:
 def full(tmp_path: Path) -> Path:
     """Return a service of its own to break, with nearly every toggle."""
     return render(FULL, tmp_path)
-
-
-def break_it(service: Path, path: str, old: str, new: str) -> None:
-    """Replace what a file says by something worse."""
-    source = (service / path).read_text(encoding="utf-8")
-    assert old in source
-    (service / path).write_text(source.replace(old, new), encoding="utf-8")
 
 
 def serve_plain(service: Path) -> None:

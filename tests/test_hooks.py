@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +12,13 @@ from typing import Any
 import pytest
 from effects import template_files
 from matrix import ROOT, TOGGLES
-from rendering import call_cookiecutter, contents, copy_template, run, succeed
-from test_controls import break_it
+from rendering import UV, break_it, call_cookiecutter, contents, copy_template, run, succeed
 
 type Contents = dict[str, tuple[bytes, int]]
 
 # The folder of the service that has every answer at its default. Files are dropped from it, and a folder.
 NAME = "async-django-service"
 BAD = ("project_slug=../evil", "author_email=ada")
-UV = str(Path(sys.executable).with_name("uv"))
 # What cookiecutter 2.7 runs on; the hooks run on the same.
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 # A folder that only root could write to is one that root, too, cannot write to, without its privileges.

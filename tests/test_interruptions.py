@@ -11,8 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from rendering import call_cookiecutter, contents, copy_template
-from test_controls import break_it
+from rendering import break_it, call_cookiecutter, contents, copy_template
 
 type Contents = dict[str, tuple[bytes, int]]
 

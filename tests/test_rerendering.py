@@ -5,8 +5,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from matrix import ROOT, TOGGLES
-from rendering import call_cookiecutter, contents, copy_template, load_hook
-from test_controls import break_it
+from rendering import break_it, call_cookiecutter, contents, copy_template, load_hook
 
 NAME = "async-django-service"
 OVERWRITE = "--overwrite-if-exists"
