@@ -129,7 +129,7 @@ def test_an_unused_import_is_noticed(plain: Path) -> None:
         pytest.param(
             "deptry", "pyproject.toml", '    "servestatic>', '    "requests>=2.32",\n    "servestatic>', id="deptry"
         ),
-        pytest.param("tombi", "pyproject.toml", 'readme = "README.md"', "readme = 1", id="tombi"),
+        pytest.param("tombi", "pyproject.toml", "package = false", "package = false\npackage = true", id="tombi"),
         pytest.param("yamllint", "compose.yaml", "    build: .\n", "    build: .\n    build: .\n", id="yamllint"),
         pytest.param("rumdl", "README.md", "## Run it", "#Run it", id="rumdl"),
         pytest.param("hadolint", "Dockerfile", "FROM python:3.13-slim-bookworm\n", "FROM python\n", id="hadolint"),
