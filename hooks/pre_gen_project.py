@@ -76,8 +76,8 @@ WINDOWS_DEVICES = {
     *(f"lpt{number}" for number in range(10)),
 }
 
-# Characters that show text in another order than it is in.
-BIDIRECTIONAL = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Characters that nobody sees, or that show text in another order than it is in.
+HIDDEN = set("\u200b\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # Characters that mean something to one of the languages that a service is written in.
 SPECIAL = set('"\\$`{}')
@@ -118,8 +118,8 @@ def text(value: str, longest: int) -> str | None:
     for character in value:
         if character in SPECIAL:
             return f"must not contain {' '.join(sorted(SPECIAL))}"
-        if character in BIDIRECTIONAL:
-            return "must not contain characters that change the direction of text"
+        if character in HIDDEN:
+            return "must not contain characters that are invisible or change the direction of text"
         if unicodedata.category(character) == "Cs":
             return "must be Unicode, as a terminal with a UTF-8 locale gives it"
         if unicodedata.category(character) in {"Cc", "Zl", "Zp"}:

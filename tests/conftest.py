@@ -34,7 +34,18 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 2
 
 
-LONG = {"test_idle.py", "test_isolation.py", "test_concurrency.py", "test_equivalence.py"}
+LONG = {
+    "test_idle.py",
+    "test_isolation.py",
+    "test_concurrency.py",
+    "test_equivalence.py",
+    "test_contributing.py",
+    "test_dependencies.py",
+    "test_fuzzed_answers.py",
+    "test_updating.py",
+    "test_hooks.py",
+    "test_sources.py",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

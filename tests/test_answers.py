@@ -71,6 +71,7 @@ TEXTS = {
     "line separator": "two\u2028lines",
     "right-to-left override": "abc\u202edef",
     "isolate": "abc\u2066def",
+    "space of no width": "abc\u200bdef",
     "lone surrogate": "a\ud800b",
 }
 EMAILS = {

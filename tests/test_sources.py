@@ -1,9 +1,11 @@
 """The template's own sources are as clean unrendered as what they render to, and so are the hooks and these tests."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from effects import TEMPLATE
-from matrix import ROOT
+from matrix import ROOT, Answers, all_on
 from rendering import succeed
 
 OURS = ("benchmarks", "hooks", "tests")
@@ -14,10 +16,13 @@ DOCUMENTS = {*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")} - {ROOT / "docs" / "pe
 UNRENDERED = ("ruff", "check", "--no-cache", "--ignore", "I001", ".")
 
 
-def test_the_unrendered_service_passes_the_linter_and_the_type_checker(tmp_path: Path) -> None:
-    # Bytecode or a cache in the template would be rendered with it.
+def test_the_unrendered_service_passes_the_linter_and_the_type_checker(
+    types: Callable[[Answers], AbstractContextManager[str]],
+) -> None:
     succeed(TEMPLATE, *UNRENDERED)
-    succeed(TEMPLATE, "mypy", ".", MYPY_CACHE_DIR=str(tmp_path), PYTHONDONTWRITEBYTECODE="1")
+    # It has everything. Bytecode or a cache in the template would be rendered with it.
+    with types(all_on()) as cache:
+        succeed(TEMPLATE, "mypy", ".", MYPY_CACHE_DIR=cache, PYTHONDONTWRITEBYTECODE="1")
 
 
 def test_hooks_and_tests_pass_the_linter_and_the_type_checker(tmp_path: Path) -> None:
