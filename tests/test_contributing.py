@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from rendering import OWNER, copy_repository, succeed
 
-# A combination without the example's toggle and one with it; what documents and hooks must say of all of them.
+# A combination with the example's toggle, and what a service without it must not show; what is said of all of them.
 FILES = ("tests/test_combinations.py", "tests/test_documents.py", "tests/test_answers.py")
-SELECTION = "[uvicorn] or [uvicorn+robots] or manifest or readme or rule"
+SELECTION = "[uvicorn+robots] or has_what and [uvicorn] or manifest or readme or rule"
 
 
 def check(repository: Path, selection: str) -> None:

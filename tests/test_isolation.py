@@ -2,6 +2,9 @@
 
 import os
 import re
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -28,14 +31,21 @@ each_pair = pytest.mark.parametrize("answers", [pytest.param(answers, id=identif
 
 @each_pair
 def test_its_ci_passes_and_production_starts(
-    committed: Path, outside: Path, answers: Answers, request: pytest.FixtureRequest
+    committed: Path,
+    outside: Path,
+    answers: Answers,
+    types: Callable[[Answers], AbstractContextManager[str]],
+    request: pytest.FixtureRequest,
 ) -> None:
     services = {
         name: request.getfixturevalue(url)
         for name, url, toggle in (("postgres", "database_url", "use_postgres"), ("valkey", "redis_url", "use_channels"))
         if answers[toggle]
     }
-    printed = run_workflow(committed, outside / "workspace", services)
+    # What mypy knows of packages holds for the same packages elsewhere; whether they are there it looks up each time.
+    with types(answers) as cache:
+        shutil.copytree(cache, outside / "types")
+    printed = run_workflow(committed, outside / "workspace", services, MYPY_CACHE_DIR=str(outside / "types"))
 
     assert list(printed)[:2] == ["actions/checkout", "astral-sh/setup-uv"]
     assert "Success: no issues found" in printed["Check and test"]

@@ -13,18 +13,18 @@ from rendering import UV, succeed
 SHELL = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c")
 
 
-def run_workflow(repository: Path, workspace: Path, services: Mapping[str, str]) -> dict[str, str]:
+def run_workflow(repository: Path, workspace: Path, services: Mapping[str, str], **environment: str) -> dict[str, str]:
     """Run the jobs of a repository's CI in an empty folder; return what each step printed, by its name or action.
 
-    `services` has the URL of a real server for each service of the workflow, by its name there. Raises AssertionError
-    for a step that fails, KeyError for an action that is unknown here.
+    `services` has the URL of a real server for each service of the workflow, by its name there; the environment is
+    what the machine has set. Raises AssertionError for a step that fails, KeyError for an action that is unknown here.
     """
     workflow = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
     printed: dict[str, str] = {}
     for job in workflow["jobs"].values():
         assert set(job.get("services", {})) == set(services)
         # Neither the environment that the tests share, nor anything that they have set.
-        environment = {"PATH": os.environ["PATH"], "CI": "true"}
+        environment |= {"PATH": os.environ["PATH"], "CI": "true"}
         for step in job["steps"]:
             if "uses" in step:
                 action = step["uses"].partition("@")[0]
