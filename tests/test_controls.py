@@ -17,7 +17,6 @@ from workflow import reached, run_workflow
 PLAIN = all_off()
 # What needs no database server.
 FULL = all_on() | {"use_postgres": False}
-PASSWORD_KEYS = ("POSTGRES_USER", "POSTGRES_PASSWORD")
 
 
 @pytest.fixture
@@ -183,8 +182,8 @@ def test_a_step_of_the_workflow_that_fails_is_noticed(plain: Path, tmp_path: Pat
 
 
 def test_an_address_that_no_service_has_is_noticed() -> None:
-    postgres = {"image": "postgres:18", "ports": ["5433:5432"], "env": dict.fromkeys(PASSWORD_KEYS, "service")}
-    job = {"services": {"postgres": postgres}}
+    user = {"POSTGRES_USER": "service", "POSTGRES_PASSWORD": "service"}
+    job = {"services": {"postgres": {"image": "postgres:18", "ports": ["5433:5432"], "env": user}}}
     url = "postgresql://service:service@localhost:{}/service"
 
     assert reached(url.format(5433), job, {"postgres": "here"}) == "here"

@@ -7,12 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
-from cookiecutter.main import cookiecutter
 from effects import TEMPLATE
 from matrix import COMBINATIONS, ROOT, identify
 from packaging.requirements import Requirement
 from packaging.version import Version
-from rendering import REPLAYS, UV, succeed
+from rendering import UV, render, succeed
 
 
 @pytest.fixture(scope="module")
@@ -24,14 +23,8 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     shutil.copy(TEMPLATE / "pyproject.toml", template / TEMPLATE.name)
     projects = defaultdict(list)
     for answers in COMBINATIONS:
-        service = cookiecutter(
-            str(template),
-            no_input=True,
-            extra_context=answers,
-            output_dir=str(template / identify(answers)),
-            default_config={"replay_dir": REPLAYS},
-        )
-        projects[(Path(service) / "pyproject.toml").read_text(encoding="utf-8")].append(identify(answers))
+        service = render(answers, template / identify(answers), template)
+        projects[(service / "pyproject.toml").read_text(encoding="utf-8")].append(identify(answers))
     return projects
 
 

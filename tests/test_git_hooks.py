@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from matrix import Answers, all_off
-from rendering import ENVIRONMENT, OWNER, UV, commit, render, run, succeed
+from rendering import OWNER, UV, commit, render, run, succeed
 
 PLAIN = all_off()
 # The environment that the tests share stands in for the service's own, which `uv run` would make.
@@ -30,7 +30,7 @@ def test_git_mends_a_commit_and_checks_a_push(
     succeed(service, "git", "commit", "--all", "--message", "Be careful", **SHARED)
 
     with types(PLAIN) as cache:
-        environment = SHARED | {"MYPY_CACHE_DIR": cache, "PATH": ENVIRONMENT["PATH"]}
+        environment = SHARED | {"MYPY_CACHE_DIR": cache}
         succeed(service, "git", "push", "origin", "main", **environment)
         models.write_text(clean + "\n\nx: str = 1\n", encoding="utf-8")
         succeed(service, "git", "commit", "--all", "--message", "Be wrong", **environment)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from effects import TEMPLATE, check_files
 from matrix import ROOT, SERVERS, TOGGLES, Answers, all_off, all_on
-from rendering import OWNER, commit, copy_repository, render, run, succeed
+from rendering import OWNER, commit, contents, copy_repository, render, run, succeed
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 [CRUFT] = [dependency for dependency in PROJECT["dependency-groups"]["dev"] if dependency.startswith("cruft")]
@@ -74,9 +74,9 @@ def append(path: Path, line: str) -> None:
 def tree(service: Path) -> dict[str, tuple[bytes, bool]]:
     """Return the bytes of each file and whether it is executable, but for git's files, cruft's and the secret."""
     return {
-        path.relative_to(service).as_posix(): (path.read_bytes(), os.access(path, os.X_OK))
-        for path in service.rglob("*")
-        if path.is_file() and path.relative_to(service).parts[0] not in {".git", ".cruft.json", ".env"}
+        path: (text, bool(mode & 0o111))
+        for path, (text, mode) in contents(service).items()
+        if path.partition("/")[0] not in {".git", ".cruft.json"}
     }
 
 
