@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
 # A Python started by a pyenv shim, or an active environment, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
-.PHONY: demo test thorough constraints newest benchmark
+.PHONY: demo test thorough faults constraints newest benchmark
 
 # Renders a service with every answer at its default, and serves it on http://127.0.0.1:8000.
 demo: $(UV)
@@ -20,6 +20,11 @@ test: .venv
 thorough: .venv
 	EFFORT=5 .venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 3600 $(ARGS) \
 		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py
+
+# Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer and
+# HAProxy: `apt install pgbouncer haproxy`.
+faults: .venv
+	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 900 $(or $(ARGS),tests/faults)
 
 # One environment with everything that our tools and all the services need.
 .venv: constraints.txt $(UV)

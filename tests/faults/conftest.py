@@ -1,0 +1,1 @@
+"""What the tests of faults share, beside what all tests do."""
