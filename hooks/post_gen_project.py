@@ -40,6 +40,7 @@ MANIFEST = {
     "use_postgres": [
         "runtime/database.py",
         "runtime/embedded",
+        "tests/test_database.py",
         "tests/test_embedded.py",
     ],
     "use_async_views": [

@@ -34,7 +34,12 @@ def made_by(service: Path, target: str, **variables: object) -> list[str]:
 
 @contextmanager
 def served(
-    service: Path, answers: Answers, database_url: str | None, redis_url: str | None, port: int | None = None
+    service: Path,
+    answers: Answers,
+    database_url: str | None,
+    redis_url: str | None,
+    port: int | None = None,
+    **variables: str,
 ) -> Iterator[Server]:
     """Hold a service open that runs with production settings, with suppliers to ask and a superuser to log in as."""
     port = port or free_port()
@@ -50,6 +55,7 @@ def served(
     with suppliers() as supplier_urls:
         if answers["use_async_views"]:
             environment["SUPPLIER_URLS"] = supplier_urls
+        environment |= variables
         command = shlex.split(made_by(service, "serve", PORT=port)[-1])
         with booted(service, "env", *command, port=port, **environment) as server:
             yield server

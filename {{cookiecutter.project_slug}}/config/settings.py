@@ -46,8 +46,12 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[], s
 SUPPLIER_URLS: list[str] = env.list("SUPPLIER_URLS", default=[], subcast=str.strip, validate=each_is_a_url)
 # {% endif %}
 LOG_LEVEL = env.log_level("LOG_LEVEL", default=logging.INFO)
+positive = validate.Range(min=0, min_inclusive=False)
+REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", default=15, validate=positive)
 # {% if cookiecutter.use_postgres %}
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20, validate=validate.Range(min=1))
+DATABASE_STATEMENT_TIMEOUT = env.float("DATABASE_STATEMENT_TIMEOUT", default=10, validate=positive)
+DATABASE_LOCK_TIMEOUT = env.float("DATABASE_LOCK_TIMEOUT", default=5, validate=positive)
 DISABLE_SERVER_SIDE_CURSORS = env.bool("DISABLE_SERVER_SIDE_CURSORS", default=False)
 # Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/embedded.
 EMBEDDED: dict[str, Any] = {
@@ -137,9 +141,10 @@ DATABASES = {
         # A server-side cursor lives in one connection: turn them off behind PgBouncer in transaction mode.
         "DISABLE_SERVER_SIDE_CURSORS": DISABLE_SERVER_SIDE_CURSORS,
         "OPTIONS": {
-            "connect_timeout": 5,
-            # Connections wait here between requests; a request waits at most 10 s for one.
-            "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 10},
+            # Seconds that a server has to accept a connection.
+            "connect_timeout": 3,
+            # Connections wait here between requests; a request waits at most 3 s for one.
+            "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
             # What the URL says after its question mark.
             **DATABASE.get("OPTIONS", {}),
         },

@@ -1,18 +1,90 @@
-"""The database connections' part in starting and stopping."""
+"""The database connections of a server: how long they wait, and their part in starting and stopping."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any, cast
 
+import psycopg
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
+from psycopg.abc import RV, PQGen
+from psycopg_pool import ConnectionPool
+
+# Seconds that PostgreSQL has to say that it has given a statement up. Beyond them it is taken for gone.
+GRACE = 2.0
+
+
+class ImpatientConnection(psycopg.Connection[Any]):
+    """A connection that is closed when the server does not answer, though it is there: it hangs, or packets are lost.
+
+    Nothing else ends such a wait, for PostgreSQL measures its own timeouts itself.
+    """
+
+    def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Do what is to be done on the connection. Raises OperationalError when the server does not answer in time."""
+        limit = settings.DATABASE_STATEMENT_TIMEOUT + GRACE
+        try:
+            return super().wait(gen, interval=interval, timeout=limit if timeout is None else min(limit, timeout))
+        except psycopg.errors._WaitTimeout:
+            self.close()
+            raise psycopg.OperationalError(f"PostgreSQL has not answered within {limit:g} s") from None
+
+
+def check(connection: ImpatientConnection) -> None:
+    """Raise OperationalError for a connection from the pool that is broken."""
+    try:
+        ConnectionPool.check_connection(connection)
+    except psycopg.OperationalError:
+        # The server has restarted, it may be: try none of the others, between which the pool would wait.
+        cast(ConnectionPool, connection._pool).drain()
+        raise
+
+
+def give_up(pool: ConnectionPool) -> None:
+    """Tell those who wait for a connection that there will be none: the server has just refused one."""
+    with pool._lock:
+        while pool._waiting:
+            pool._waiting.popleft().fail(psycopg.OperationalError("PostgreSQL cannot be reached"))
 
 
 @asynccontextmanager
 async def connection_pools() -> AsyncIterator[None]:
-    """Close the pools of connections when the server stops (see `runtime.lifespan`)."""
-    yield
-    await sync_to_async(close_pools)()
+    """Limit how long a server's connections wait, and close their pools when it stops (see `runtime.lifespan`).
+
+    Commands have no such limits: a migration may take hours. So they are not in settings.DATABASES.
+    """
+    configured = {alias: database["OPTIONS"] for alias, database in connections.settings.items()}
+    for alias, options in configured.items():
+        if options.get("pool"):
+            connections.settings[alias]["OPTIONS"] = limited(connections.settings[alias])
+    try:
+        yield
+    finally:
+        await sync_to_async(close_pools)()
+        for alias, options in configured.items():
+            connections.settings[alias]["OPTIONS"] = options
+
+
+def limited(database: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a database, with limits."""
+    options = database["OPTIONS"]
+    # A connection that cannot be had is not tried for again in the background: the next request tries.
+    pool = {
+        "connection_class": ImpatientConnection,
+        "check": check,
+        "reconnect_timeout": 0,
+        "reconnect_failed": give_up,
+        **options["pool"],
+    }
+    if database["DISABLE_SERVER_SIDE_CURSORS"]:
+        # PgBouncer refuses options: there they are set for the role.
+        return {**options, "pool": pool}
+    statement, lock = settings.DATABASE_STATEMENT_TIMEOUT, settings.DATABASE_LOCK_TIMEOUT
+    ours = f"-c statement_timeout={int(statement * 1000)} -c lock_timeout={int(lock * 1000)}"
+    # What the URL says comes last, and so wins.
+    return {**options, "pool": pool, "options": f"{ours} {options.get('options', '')}".strip()}
 
 
 def close_pools() -> None:

@@ -23,6 +23,7 @@ from django.urls import set_script_prefix, set_urlconf
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
+from runtime.outages import answer
 from runtime.threads import give_back_thread
 
 # Django's own receivers of the signals that a request starts and has finished: on the event loop none of them blocks.
@@ -84,6 +85,10 @@ class Handler(ASGIHandler):
             else:
                 line(response=response, request=request)
         return response
+
+    async def _get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+        """Return the response of the view, below all middleware, or one that says what is down."""
+        return await answer(request, super()._get_response_async(request))  # type: ignore[misc]
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
         """Send a response, which a slow client may make last, without the thread that its view has borrowed."""

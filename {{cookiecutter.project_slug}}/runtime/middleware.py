@@ -25,6 +25,8 @@ from django.middleware import clickjacking, common, csp, csrf, http, locale, sec
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
+from runtime.outages import answer
+
 
 class OnTheLoop(MiddlewareMixin):
     """A middleware whose hooks run on the event loop, but for the requests and responses with which they may block."""
@@ -42,13 +44,13 @@ class OnTheLoop(MiddlewareMixin):
         response: HttpResponseBase | None = None
         if hasattr(self, "process_request"):
             if self.request_may_block(request):
-                response = await sync_to_async(self.process_request)(request)
+                response = await answer(request, sync_to_async(self.process_request)(request))
             else:
                 response = self.process_request(request)
         response = response or await cast(Awaitable[HttpResponseBase], self.get_response(request))
         if hasattr(self, "process_response"):
             if self.response_may_block(request, response):
-                return await sync_to_async(self.process_response)(request, response)  # type: ignore[no-any-return]
+                return await answer(request, sync_to_async(self.process_response)(request, response))
             return self.process_response(request, response)  # type: ignore[no-any-return]
         return response
 
@@ -113,7 +115,7 @@ class MessageMiddleware(OnTheLoop, messages.MessageMiddleware):
         if getattr(request, "_messages", None) is lazy and not made:
             return response
         # What does not fit into a cookie is kept in the session.
-        return await sync_to_async(self.process_response)(request, cast(HttpResponse, response))
+        return await answer(request, sync_to_async(self.process_response)(request, cast(HttpResponse, response)))
 
 
 class CsrfViewMiddleware(OnTheLoop, csrf.CsrfViewMiddleware):
