@@ -92,24 +92,31 @@ async def quotes(request: HttpRequest, pk: int) -> HttpResponseBase:
 @require_GET
 async def export(request: HttpRequest) -> HttpResponseBase:
     """Stream every product, one JSON object a line."""
-    return StreamingHttpResponse(export_lines(), content_type="application/x-ndjson")
+    # The first batch is read before the response begins, which could not say any more that there is none to be had.
+    return StreamingHttpResponse(export_lines(await read_batch(0)), content_type="application/x-ndjson")
 
 
-async def export_lines() -> AsyncIterator[str]:
-    """Yield a line for each product, a batch of them in memory at a time.
+async def export_lines(batch: list[Product]) -> AsyncIterator[str]:
+    """Yield a line for each product from the first batch on, a batch of them in memory at a time.
 
-    Each batch is a query of its own: no transaction, cursor or thread is kept while a slow client reads. When the
-    client leaves, Django cancels the response and no further batch is read.
+    When the client leaves, Django cancels the response and no further batch is read.
     """
-    last = 0
     while True:
-        batch = [product async for product in Product.objects.filter(pk__gt=last).order_by("pk")[:BATCH_SIZE]]
-        give_back_thread()
         for found in batch:
             yield json.dumps(found.to_json()) + "\n"
         if len(batch) < BATCH_SIZE:
             return
-        last = batch[-1].pk
+        batch = await read_batch(batch[-1].pk)
+
+
+async def read_batch(after: int) -> list[Product]:
+    """Return the products that come after an id, as many as a batch has.
+
+    Each batch is a query of its own: no transaction, cursor or thread is kept while a slow client reads.
+    """
+    batch = [product async for product in Product.objects.filter(pk__gt=after).order_by("pk")[:BATCH_SIZE]]
+    give_back_thread()
+    return batch
 
 
 # {% if cookiecutter.use_orm_wrappers %}

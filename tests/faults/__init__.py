@@ -1,0 +1,1 @@
+"""Faults: what takes long, run by `make faults`."""
