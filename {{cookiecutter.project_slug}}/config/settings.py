@@ -159,7 +159,7 @@ DATABASES = {
         "OPTIONS": {
             # A transaction that reads and then writes takes SQLite's write lock at once, and waits its turn for it.
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": 10,
             # Readers do not wait for the writer.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
