@@ -47,7 +47,7 @@ SUPPLIER_URLS: list[str] = env.list("SUPPLIER_URLS", default=[], subcast=str.str
 # {% endif %}
 LOG_LEVEL = env.log_level("LOG_LEVEL", default=logging.INFO)
 positive = validate.Range(min=0, min_inclusive=False)
-REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", default=15, validate=positive)
+REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", default=None if DEBUG else 15, validate=positive)
 # {% if cookiecutter.use_postgres %}
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20, validate=validate.Range(min=1))
 DATABASE_STATEMENT_TIMEOUT = env.float("DATABASE_STATEMENT_TIMEOUT", default=10, validate=positive)

@@ -24,10 +24,8 @@ async def answer(request: HttpRequest, response: Awaitable[HttpResponseBase]) ->
     blocking call goes on in its thread, so what it writes may be saved nevertheless. When the database cannot be
     reached, is busy or gives up, the answer is 503.
     """
-    # An attribute of the request's own, for what is made is made in several parts.
-    deadline = request.__dict__.setdefault("deadline", asyncio.get_running_loop().time() + settings.REQUEST_TIMEOUT)
     try:
-        async with asyncio.timeout_at(deadline) as patience:
+        async with asyncio.timeout_at(deadline(request)) as patience:
             return await response
     except TimeoutError:
         if not patience.expired():
@@ -40,6 +38,15 @@ async def answer(request: HttpRequest, response: Awaitable[HttpResponseBase]) ->
         # {% endif %}
         reason = str(error).partition("\n")[0]
         return explain(request, 503, "The database is not available. Try again in a moment.", reason)
+
+
+def deadline(request: HttpRequest) -> float | None:
+    """Return when a request must have been answered, in seconds of the event loop: counted from the first call."""
+    if settings.REQUEST_TIMEOUT is None:
+        return None
+    now = asyncio.get_running_loop().time()
+    latest: float = request.__dict__.setdefault("deadline", now + settings.REQUEST_TIMEOUT)
+    return latest
 
 
 # {% if not cookiecutter.use_postgres %}

@@ -12,7 +12,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import cache, partial
@@ -341,9 +341,28 @@ def called_by_sync_code() -> bool:
     return waiting is not None or asyncio.get_running_loop() in AsyncToSync.loop_thread_executors
 
 
+class TidyExecutor(ThreadPoolExecutor):
+    """The event loop's own threads, in which error pages are made, without the connections that were opened in them.
+
+    Nobody would close those, and each would be missing from a pool.
+    """
+
+    def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Call a function in one of the threads; return the future of what it returns."""
+
+        def tidily() -> R:
+            try:
+                return function(*args, **kwargs)
+            finally:
+                reset_connections()
+
+        return super().submit(tidily)
+
+
 @asynccontextmanager
 async def drained_threads() -> AsyncIterator[None]:
     """End the threads when the server stops, after what they are doing (see `runtime.lifespan`)."""
+    asyncio.get_running_loop().set_default_executor(TidyExecutor())
     yield
     if not await asyncio.to_thread(get_threads().drain, DRAIN_TIMEOUT):
         logger.warning("A blocking call has not returned within %s s, and is left behind.", DRAIN_TIMEOUT)

@@ -17,7 +17,7 @@ from accounts.models import User
 from config.asgi import application
 from runtime import threads
 from runtime.asgi import Application, Receive, Scope, Send
-from runtime.threads import LentThread, LentThreads, Loan, Threads, get_threads, give_back_thread
+from runtime.threads import LentThread, LentThreads, Loan, Threads, TidyExecutor, get_threads, give_back_thread
 
 SECONDS = 5.0
 
@@ -44,6 +44,17 @@ async def request(application: Application, kind: str = "http") -> None:
         pass
 
     await LentThreads(application)({"type": kind}, receive, send)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_does_not_outlive_what_opened_it_in_a_thread_of_the_loop() -> None:
+    def opened() -> bool:
+        connection.ensure_connection()
+        return connection.connection is not None
+
+    with TidyExecutor(max_workers=1) as executor:
+        assert executor.submit(opened).result()
+        assert executor.submit(lambda: connection.connection).result() is None
 
 
 async def test_a_request_keeps_one_thread_and_the_next_one_gets_the_same() -> None:
