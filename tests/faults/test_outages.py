@@ -1,6 +1,8 @@
 """What a service depends on is down, hangs or is slow, and comes back: what clients are told, and that it heals."""
 
+import contextlib
 import re
+import sqlite3
 import tempfile
 import time
 from collections import Counter
@@ -184,6 +186,20 @@ def test_a_row_that_somebody_else_has_locked(service: Served) -> None:
 
         rival.rollback()
         assert admin.call(path, json={"quantity": 1}).json()["stock"] == 2, "of the two, one has been made"
+
+
+def test_a_sqlite_that_somebody_else_has_locked(tmp_path: Path, redis_url: str) -> None:
+    answers = all_on() | {"use_postgres": False}
+    service = render(answers, tmp_path)
+    with served(service, answers, None, redis_url) as server, Browser(server.url) as admin:
+        admin.log_in()
+        with contextlib.closing(sqlite3.connect(service / "db.sqlite3")) as rival:
+            rival.execute("BEGIN IMMEDIATE")
+            response = admin.call("/api/products/", json={"name": "Chair", "price": "1"})
+            assert (response.status_code, response.headers.get("Retry-After")) == (503, "5"), response.text
+            assert admin.get("/api/products/").status_code == 200, "who reads does not wait"
+        add_product(admin, name="Chair")
+        assert "Service Unavailable: /api/products/: database is locked" in server.log
 
 
 @only_uvicorn
