@@ -41,7 +41,10 @@ def served(
     port: int | None = None,
     **variables: str,
 ) -> Iterator[Server]:
-    """Hold a service open that runs with production settings, with suppliers to ask and a superuser to log in as."""
+    """Hold a service open that runs with production settings, with suppliers to ask and a superuser to log in as.
+
+    It stops without a delay, for there is no balancer to notice, unless the variables say so.
+    """
     port = port or free_port()
     environment = production(answers, database_url, redis_url)
     succeed(
@@ -57,5 +60,6 @@ def served(
             environment["SUPPLIER_URLS"] = supplier_urls
         environment |= variables
         command = shlex.split(made_by(service, "serve", PORT=port)[-1])
+        environment |= {"SHUTDOWN_DELAY": "0"} | variables
         with booted(service, "env", *command, port=port, **environment) as server:
             yield server

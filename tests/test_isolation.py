@@ -55,6 +55,6 @@ def test_its_ci_passes_and_production_starts(
     settings = production(answers, "postgresql://nobody@db.invalid/nothing", "redis://valkey.invalid")
     in_production = (UV, "run", "--no-sync", "python")
     succeed(committed, UV, "sync", "--locked", "--no-dev", "--quiet", **ALONE)
-    succeed(committed, *in_production, "-c", "import config.asgi", **ALONE, **settings)
+    succeed(committed, *in_production, "-c", "import config.asgi, runtime.server", **ALONE, **settings)
     check = ("manage.py", "check", "--deploy", "--fail-level", "WARNING")
     succeed(committed, *in_production, *check, **ALONE, **settings)

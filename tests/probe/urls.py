@@ -1,11 +1,12 @@
 """Views that wait."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
 
@@ -32,4 +33,35 @@ def slow_query(seconds: float) -> None:
         cursor.execute("SELECT pg_sleep(%s)", [seconds])
 
 
-urlpatterns = [path(f"{view.__name__}/", view) for view in (sleep, read, query)]
+async def ticks(number: float) -> AsyncIterator[bytes]:
+    """Yield a number of lines, one every twentieth of a second."""
+    while number > 0:
+        yield b"tick\n"
+        number -= 1
+        await asyncio.sleep(0.05)
+
+
+async def stream(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream as many lines as the query says: `inf` for ever."""
+    return StreamingHttpResponse(ticks(float(request.GET["lines"])))
+
+
+async def endless(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream lines until the service stops."""
+    from runtime.draining import until_stopping
+
+    return StreamingHttpResponse(until_stopping(ticks(float("inf"))))
+
+
+async def megabytes() -> AsyncIterator[bytes]:
+    """Yield more than any buffer holds."""
+    for _ in range(100):
+        yield b"x" * 1_000_000
+
+
+async def flood(request: HttpRequest) -> StreamingHttpResponse:
+    """Stream more than a client takes that reads nothing."""
+    return StreamingHttpResponse(megabytes())
+
+
+urlpatterns = [path(f"{view.__name__}/", view) for view in (sleep, read, query, stream, endless, flood)]

@@ -19,6 +19,9 @@ from catalog.routing import websocket_urlpatterns  # noqa: E402
 # {% if cookiecutter.use_postgres %}
 from runtime.database import connection_pools  # noqa: E402
 # {% endif %}
+# {% if cookiecutter.use_channels %}
+from runtime.draining import ClosedSockets  # noqa: E402
+# {% endif %}
 # {% if cookiecutter.use_async_views %}
 from runtime.http import shared_client  # noqa: E402
 # {% endif %}
@@ -33,7 +36,7 @@ from runtime.watchdog import watched_loop  # noqa: E402
 protocols = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedHostsOriginValidator(URLRouter(websocket_urlpatterns)),
+        "websocket": AllowedHostsOriginValidator(ClosedSockets(URLRouter(websocket_urlpatterns))),
     }
 )
 # {% else %}

@@ -71,6 +71,8 @@ REDIS_URL = (
     else env.str("REDIS_URL", validate=[not_blank, is_redis])
 )
 # {% endif %}
+SHUTDOWN_DELAY = env.float("SHUTDOWN_DELAY", default=0 if DEBUG else 10, validate=validate.Range(min=0))
+SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", default=5 if DEBUG else 30, validate=validate.Range(min=0))
 # {% if cookiecutter.asgi_server != "daphne" %}
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=1, validate=validate.Range(min=1))
 # {% endif %}

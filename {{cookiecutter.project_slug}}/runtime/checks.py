@@ -125,20 +125,6 @@ def check_processes(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 
 
 # {% endif %}
-# {% if cookiecutter.asgi_server == "daphne" %}
-@checks.register("runtime", deploy=True)
-def check_server(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Say what the server cannot do."""
-    return [
-        checks.Info(
-            "Daphne cuts off the requests that are open when it is told to stop.",
-            hint="Where a deployment must not lose any, choose another ASGI server.",
-            id="runtime.I001",
-        )
-    ]
-
-
-# {% endif %}
 @checks.register(checks.Tags.security, deploy=True)
 def check_security(**kwargs: Any) -> list[checks.CheckMessage]:
     """Return what Django's own checks would find if its middleware were listed by the names that they look for."""

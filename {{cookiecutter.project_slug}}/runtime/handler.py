@@ -23,6 +23,7 @@ from django.urls import set_script_prefix, set_urlconf
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
+from runtime.draining import get_stop
 from runtime.outages import answer
 from runtime.threads import give_back_thread
 
@@ -92,6 +93,9 @@ class Handler(ASGIHandler):
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
         """Send a response, which a slow client may make last, without the thread that its view has borrowed."""
+        if get_stop().draining.is_set():
+            # The next request needs a new connection, which leads to a process that stays.
+            response.headers["Connection"] = "close"
         if not response.streaming or response.is_async:  # type: ignore[attr-defined]
             give_back_thread()
             await super().send_response(response, send)

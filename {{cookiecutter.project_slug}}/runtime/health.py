@@ -12,6 +12,8 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
+from runtime.draining import get_stop
+
 logger = logging.getLogger(__name__)
 
 # Seconds after which a dependency that has not answered counts as down.
@@ -66,7 +68,9 @@ async def live(request: HttpRequest) -> JsonResponse:
 
 @never_cache
 async def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when every dependency is up, 503 when one is not, and say which."""
+    """Answer 200 when every dependency is up, 503 when one is not, and say which; or that the service is stopping."""
+    if get_stop().draining.is_set():
+        return JsonResponse({"status": "stopping"}, status=503)
     states = await asyncio.gather(*map(answers, DEPENDENCIES))
     return JsonResponse(
         {

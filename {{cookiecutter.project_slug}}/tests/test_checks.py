@@ -146,12 +146,6 @@ def test_what_several_processes_must_share(name: str, faulty: str, mended: str, 
     assert not found_with(faulty, WEB_CONCURRENCY=2, DEBUG=True)
 
 
-# {% else %}
-def test_daphne_cuts_requests_off() -> None:
-    assert "cuts off" in found(deploy=True)["runtime.I001"].msg
-    assert not found()
-
-
 # {% endif %}
 def test_djangos_own_checks_know_the_middleware_by_its_parent() -> None:
     faulty = found(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=0, X_FRAME_OPTIONS="SAMEORIGIN")

@@ -54,7 +54,7 @@ class Command(runserver.Command):
         address = f"[{self.addr}]" if self.use_ipv6 else self.addr
         self.stdout.write(f"Serving {settings.ASGI_APPLICATION} at http://{address}:{self.port}/ (Ctrl-C stops it)")
         self.stdout.flush()
-        # A server raises the signal again once it has stopped, and Python would die of it without its exit handlers.
+        # Before the server has its own handler, and after: Python would die of it without its exit handlers.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             serve(":".join(settings.ASGI_APPLICATION.rsplit(".", 1)), self.addr, int(self.port))
