@@ -51,7 +51,7 @@ class Stop:
         self.draining = asyncio.Event()
         self.stopping = asyncio.Event()
         self.over = asyncio.Event()
-        # When the first signal came.
+        # When a signal came, other than an echo.
         self.asked = 0.0
         # What tells those who would not end of themselves.
         self.listeners: set[Callable[[], None]] = set()
@@ -59,14 +59,16 @@ class Stop:
     def ask(self, hurry: bool = False) -> None:
         """Begin to drain, as SIGTERM asks, or to stop, in a hurry. If it has begun already, go on to what is next."""
         loop = asyncio.get_running_loop()
+        now = loop.time()
         if not self.draining.is_set():
             self.draining.set()
-            self.asked = loop.time()
+            self.asked = now
             loop.call_later(settings.SHUTDOWN_DELAY, self.stop)
-        elif loop.time() - self.asked > ECHO:
-            hurry = True
+        elif now - self.asked > ECHO:
+            self.asked = now
             if self.stopping.is_set():
                 self.over.set()
+            hurry = True
         if hurry:
             self.stop()
 

@@ -70,7 +70,10 @@ async def live(request: HttpRequest) -> JsonResponse:
 async def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 when every dependency is up, 503 when one is not, and say which; or that the service is stopping."""
     if get_stop().draining.is_set():
-        return JsonResponse({"status": "stopping"}, status=503)
+        response = JsonResponse({"status": "stopping"}, status=503)
+        # It is meant: Django would log it as an error.
+        response._has_been_logged = True  # type: ignore[attr-defined]
+        return response
     states = await asyncio.gather(*map(answers, DEPENDENCIES))
     return JsonResponse(
         {

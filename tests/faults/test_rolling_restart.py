@@ -1,0 +1,234 @@
+"""Services whose processes are replaced one after the other, as a deployment does, while clients never pause.
+
+Behind HAProxy, which sends nothing twice: each request that a process does not answer is lost, and seen.
+"""
+
+import asyncio
+import itertools
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from booting import Server, booted, free_port
+from contract import PASSWORD, USERNAME
+from matrix import SERVERS, Answers, all_off
+from rendering import break_it, render, succeed
+from serving import PREPARE, made_by, production
+from test_concurrency import PROBE
+
+CLIENTS = 8
+# Seconds between the answer to a client and its next request.
+PAUSE = 0.02
+PATHS = ("/health/live", "/api/products/", "/probe/sleep/?seconds=0.05", "/api/products/export/")
+# It looks at each process five times a second, and believes what it has seen twice.
+HAPROXY = """
+global
+    stats socket {socket}
+defaults
+    mode http
+    retries 0
+    timeout connect 5s
+    timeout client 30s
+    timeout server 30s
+    timeout check 2s
+frontend all
+    bind 127.0.0.1:{port}
+    default_backend processes
+backend processes
+    balance roundrobin
+    option httpchk
+    http-check send meth GET uri /health/ready hdr Host localhost
+    http-check expect status 200
+    default-server check inter 200ms fall 2 rise 2
+    server p0 127.0.0.1:{processes[0]}
+    server p1 127.0.0.1:{processes[1]}
+"""
+# Seconds, several times more than it takes to notice, for a busy machine.
+DELAY = 3
+
+
+class Load:
+    """Clients that ask for one thing after another, each on a connection that it keeps, and count the answers."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.answers: Counter[str] = Counter()
+        self.stopped = asyncio.Event()
+
+    async def run(self) -> None:
+        """Send requests until stopped."""
+        async with asyncio.TaskGroup() as clients:
+            for number in range(CLIENTS):
+                clients.create_task(self.be_a_client(number))
+
+    async def be_a_client(self, number: int) -> None:
+        """Ask; nothing is asked twice."""
+        paths = itertools.islice(itertools.cycle(PATHS), number, None)
+        async with httpx.AsyncClient(base_url=self.url, timeout=20) as client:
+            while not self.stopped.is_set():
+                try:
+                    answer = str((await client.get(next(paths))).status_code)
+                except httpx.TransportError as error:
+                    answer = f"{type(error).__name__}: {error}"
+                self.answers[answer] += 1
+                await asyncio.sleep(PAUSE)
+
+
+def under_load(url: str, disturb: Callable[[], None]) -> Counter[str]:
+    """Do something while clients are at it; return how often they were answered in which way."""
+
+    async def both() -> Counter[str]:
+        load = Load(url)
+        running = asyncio.create_task(load.run())
+        try:
+            await asyncio.sleep(1)
+            await asyncio.to_thread(disturb)
+            await asyncio.sleep(1)
+        finally:
+            load.stopped.set()
+            await running
+        return load.answers
+
+    return asyncio.run(both())
+
+
+class Deployment:
+    """A service in two processes behind a balancer. How each exits, and what it has logged, is checked when it ends."""
+
+    def __init__(self, service: Path, answers: Answers, delay: float) -> None:
+        self.environment = production(answers, None, None) | {
+            "DATABASE_URL": f"sqlite:///{service / 'db.sqlite3'}",
+            "SHUTDOWN_DELAY": f"{delay}",
+        }
+        admin = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
+        succeed(service, sys.executable, PREPARE, **self.environment, **admin)
+        # Each has a folder of its own, for its log.
+        self.folders = [shutil.copytree(service, service.with_name(f"process{number}")) for number in range(2)]
+        self.ports = [free_port(), free_port()]
+        self.port = free_port()
+        self.socket = service / "haproxy.sock"
+        self.lives: list[ExitStack] = [ExitStack(), ExitStack()]
+
+    @property
+    def url(self) -> str:
+        """Where the balancer is."""
+        return f"http://localhost:{self.port}"
+
+    def start(self, number: int) -> None:
+        """Start one of the processes."""
+        command = shlex.split(made_by(self.folders[number], "serve", PORT=self.ports[number])[-1])
+        process = booted(self.folders[number], "env", *command, port=self.ports[number], **self.environment)
+        self.lives[number].enter_context(process)
+
+    def replace(self, number: int) -> None:
+        """Stop one of the processes, and start it anew; return when the balancer knows it again."""
+        self.lives[number].close()
+        self.start(number)
+        self.wait_until_balanced()
+
+    def replace_each_twice(self) -> None:
+        """Deploy twice."""
+        for number in (0, 1, 0, 1):
+            self.replace(number)
+
+    def wait_until_balanced(self) -> None:
+        """Return once the balancer sends requests to both processes; raise AssertionError after 20 seconds."""
+        deadline = time.monotonic() + 20
+        while self.states() != ["UP", "UP"]:
+            assert time.monotonic() < deadline, self.states()
+            time.sleep(0.1)
+
+    def states(self) -> list[str]:
+        """Return what the balancer thinks of the processes."""
+        with socket.socket(socket.AF_UNIX) as control:
+            control.connect(str(self.socket))
+            control.sendall(b"show stat\n")
+            table = control.makefile().read()
+        columns, *rows = [line.split(",") for line in table.removeprefix("# ").splitlines() if line]
+        return [row[columns.index("status")] for row in rows if row[columns.index("svname")].startswith("p")]
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Hold both processes and the balancer open."""
+        config = self.socket.with_suffix(".cfg")
+        config.write_text(HAPROXY.format(socket=self.socket, port=self.port, processes=self.ports), encoding="utf-8")
+        with self.lives[0], self.lives[1]:
+            self.start(0)
+            self.start(1)
+            balancer = subprocess.Popen(["haproxy", "-db", "-f", str(config)])
+            try:
+                time.sleep(1)
+                self.wait_until_balanced()
+                yield
+            finally:
+                balancer.terminate()
+                balancer.wait(timeout=10)
+
+
+def service_of(name: str, directory: Path) -> tuple[Path, Answers]:
+    """Render a service with views to call."""
+    answers = all_off(name) | {"use_async_views": True}
+    service = render(answers, directory)
+    shutil.copytree(PROBE, service / "probe")
+    with (service / "config" / "urls.py").open("a") as urls:
+        urls.write('urlpatterns += [path("probe/", include("probe.urls"))]\n')
+    return service, answers
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_rolling_restart_loses_no_request(name: str, tmp_path: Path) -> None:
+    deployment = Deployment(*service_of(name, tmp_path), delay=DELAY)
+    with deployment.running():
+        answers = under_load(deployment.url, deployment.replace_each_twice)
+    assert set(answers) == {"200"}, answers
+    assert answers.total() > 1_000
+
+
+@pytest.mark.parametrize(("delay", "ready"), [(0, True), (DELAY, False)], ids=["no delay", "ready to the last"])
+def test_requests_that_are_lost_are_noticed(delay: float, ready: bool, tmp_path: Path) -> None:
+    service, answers = service_of("uvicorn", tmp_path)
+    if not ready:
+        break_it(service, "runtime/health.py", ".draining.is_set()", ".over.is_set()")
+    deployment = Deployment(service, answers, delay=delay)
+    with deployment.running():
+        answered = under_load(deployment.url, deployment.replace_each_twice)
+    assert answered["503"] > 0, answered
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "granian"])
+def test_new_workers_take_over_from_old_ones(name: str, tmp_path: Path) -> None:
+    service, answers = service_of(name, tmp_path)
+    environment = production(answers, None, None) | {"SHUTDOWN_DELAY": f"{DELAY}", "WEB_CONCURRENCY": "2"}
+    admin = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
+    succeed(service, sys.executable, PREPARE, **environment, **admin)
+    port = free_port()
+    command = shlex.split(made_by(service, "serve", PORT=port)[-1])
+
+    def replace_workers(server: Server) -> None:
+        before = workers(server)
+        os.kill(server.process.pid, signal.SIGHUP)
+        deadline = time.monotonic() + 60
+        while workers(server) & before:
+            assert time.monotonic() < deadline, f"still has old workers:\n{server.log}"
+            time.sleep(0.2)
+
+    with booted(service, "env", *command, port=port, **environment) as server:
+        answered = under_load(server.url, lambda: replace_workers(server))
+    assert set(answered) == {"200"}, answered
+
+
+def workers(server: Server) -> set[int]:
+    """Return the processes that a server has started."""
+    return {child.pid for child in psutil.Process(server.process.pid).children()}
