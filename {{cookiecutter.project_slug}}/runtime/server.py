@@ -169,12 +169,14 @@ class DrainedWorker:
             over.cancel()
             return received.result() if received.done() else {"type": "lifespan.shutdown"}
 
-        await self.application(scope, receive_until_over, send)
-        stopping.cancel()
-        if stop.over.is_set():
-            # granian would wait for what is left, for ever. The connections are cut off when the process ends.
-            logging.shutdown()
-            os._exit(0)
+        try:
+            await self.application(scope, receive_until_over, send)
+        finally:
+            stopping.cancel()
+            if stop.over.is_set():
+                # granian would wait for ever for what is left. It is cut off when the process ends.
+                logging.shutdown()
+                os._exit(0)
 
     @staticmethod
     async def stop_granian() -> None:
@@ -346,8 +348,12 @@ def serve(
     LifespanServer(
         import_string(application.replace(":", ".")),
         endpoints=build_endpoint_description_strings(host=host, port=port),
-        # We handle them.
+        # See `stop_when_told`.
         signal_handlers=False,
+        # {% if cookiecutter.use_channels %}
+        # Seconds that a consumer has to accept a socket.
+        websocket_connect_timeout=5,
+        # {% endif %}
         action_logger=AccessLogGenerator(sys.stdout),
     ).run()
     # {% endif %}

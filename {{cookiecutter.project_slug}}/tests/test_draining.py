@@ -110,13 +110,16 @@ async def test_a_stream_that_ends_or_fails_by_itself_does() -> None:
         await anext(stream)
 
 
-async def test_it_is_not_ready_while_it_drains_and_answers_on_connections_that_end() -> None:
+async def test_it_is_not_ready_while_it_drains_and_answers_on_connections_that_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     live = await sent("/health/live")
     assert (live["status"], (b"Connection", b"close") in live["headers"]) == (200, False)
 
     get_stop().ask()
     response = await AsyncClient().get("/health/ready")
     assert (response.status_code, response.json()) == (503, {"status": "stopping"})
+    assert not caplog.records, "Django logs other 503 as errors"
     live = await sent("/health/live")
     assert (live["status"], (b"Connection", b"close") in live["headers"]) == (200, True)
 # {% if cookiecutter.use_channels %}

@@ -21,7 +21,7 @@ from runtime.server import serve
 
 # Seconds that the server has to stop: of itself after Ctrl-C, and once it is asked to.
 CTRL_C_TIMEOUT = 2
-STOP_TIMEOUT = 10
+STOP_TIMEOUT = 15
 
 
 class Command(runserver.Command):
