@@ -15,8 +15,13 @@ TRACES = {
     "use_orm_wrappers": r"\bservices\b(?!:)|reserve|create_product|count_users|count-users|users/count",
     "use_async_middleware": r"request.?id|server.timing|sent-by",
 }
-# What a service without Channels has instead, to refuse WebSockets, must name them.
-INNOCENT = {("use_channels", "runtime/protocols.py"), ("use_channels", "tests/test_protocols.py")}
+# What a service without Channels has instead, to refuse WebSockets, must name them. And what Daphne is made of calls a
+# connection of HTTP a channel.
+INNOCENT = {
+    ("use_channels", "runtime/protocols.py"),
+    ("use_channels", "runtime/server.py"),
+    ("use_channels", "tests/test_protocols.py"),
+}
 # What shows that a toggle is on.
 SIGNS = {
     "use_channels": r"ProtocolTypeRouter",

@@ -256,16 +256,16 @@ class LifespanServer(Server):
             self.channels.add(protocol.channel)
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:
-        """Send what the application says, as it says it."""
-        if message["type"] == "http.response.start" and (b"Connection", b"close") in message.get("headers", ()):
-            # Daphne itself would say so, and wait for the next request.
-            protocol.channel.persistent = False
+        """Send what the application says, and act on it."""
         # {% if cookiecutter.use_channels %}
-        if message["type"] == "websocket.close" and message.get("code") == SERVICE_RESTART:
+        if message.get("code") == SERVICE_RESTART and protocol.state == protocol.STATE_OPEN:
             # Daphne itself would find the code invalid.
             protocol.sendCloseFrame(SERVICE_RESTART)
             return
         # {% endif %}
+        if (b"Connection", b"close") in message.get("headers", ()) and protocol.channel is not None:
+            # Daphne itself would say so, and wait for the next request all the same.
+            protocol.channel.persistent = False
         await super().handle_reply(protocol, message)
 
     async def stop_when_told(self) -> None:
