@@ -29,9 +29,11 @@ MANIFEST = {
         "catalog/events.py",
         "catalog/routing.py",
         "catalog/static/catalog/feed.js",
+        "runtime/origins.py",
         "tests/sockets.py",
         "tests/test_consumers.py",
         "tests/test_events.py",
+        "tests/test_origins.py",
     ],
     "!use_channels": [
         "runtime/protocols.py",

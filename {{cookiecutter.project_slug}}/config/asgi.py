@@ -4,7 +4,6 @@ import os
 
 # {% if cookiecutter.use_channels %}
 from channels.routing import ProtocolTypeRouter, URLRouter
-from channels.security.websocket import AllowedHostsOriginValidator
 
 # {% endif %}
 from runtime.handler import get_asgi_application
@@ -26,7 +25,9 @@ from runtime.draining import ClosedSockets  # noqa: E402
 from runtime.http import shared_client  # noqa: E402
 # {% endif %}
 from runtime.lifespan import Lifespan  # noqa: E402
-# {% if not cookiecutter.use_channels %}
+# {% if cookiecutter.use_channels %}
+from runtime.origins import AllowedOrigin  # noqa: E402
+# {% else %}
 from runtime.protocols import HTTPOnly  # noqa: E402
 # {% endif %}
 from runtime.threads import LentThreads, drained_threads  # noqa: E402
@@ -36,7 +37,7 @@ from runtime.watchdog import watched_loop  # noqa: E402
 protocols = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedHostsOriginValidator(ClosedSockets(URLRouter(websocket_urlpatterns))),
+        "websocket": AllowedOrigin(ClosedSockets(URLRouter(websocket_urlpatterns))),
     }
 )
 # {% else %}

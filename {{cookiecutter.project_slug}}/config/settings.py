@@ -183,6 +183,12 @@ CHANNEL_LAYERS = {
 }
 
 # {% endif %}
+# Bytes that a request's body may have, files and all: it is refused before more of it is stored. Of what is no file, a
+# view reads DATA_UPLOAD_MAX_MEMORY_SIZE at most (Django's 2.5 MB).
+REQUEST_MAX_SIZE = 10 * 1024 * 1024
+# Seconds of silence after which a body that has not come is not waited for.
+REQUEST_BODY_TIMEOUT = 20.0
+
 AUTH_USER_MODEL = "accounts.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -256,8 +262,11 @@ LOGGING = {
     "loggers": {
         # Django's own handlers would print each of its lines a second time.
         "django": {"handlers": [], "propagate": True},
-        # Anybody can send a wrong Host header. They get a 400; it is no error of ours.
+        # Anybody can send a wrong Host header, or too many fields. They get a 400; it is no error of ours.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
+        "django.security.TooManyFilesSent": {"level": "CRITICAL"},
+        "django.security.RequestDataTooBig": {"level": "CRITICAL"},
         # {% if cookiecutter.use_async_views %}
         # It tells of every call.
         "httpx": {"level": "WARNING"},

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import closing, suppress
 from functools import partial
-from io import BytesIO
-from typing import IO, Any, cast
+from typing import Any, cast
 
 import django
 from asgiref.sync import sync_to_async
@@ -23,6 +22,7 @@ from django.urls import set_script_prefix, set_urlconf
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
+from runtime.bodies import BodyRefusedError, read_body, refuse_body
 from runtime.draining import get_stop
 from runtime.outages import answer
 from runtime.threads import give_back_thread
@@ -43,8 +43,9 @@ class Handler(ASGIHandler):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; stop when its client leaves."""
         try:
-            body = await self.read_body(receive)
-        except RequestAborted:
+            body = await read_body(scope, receive)
+        except BodyRefusedError as refused:
+            await refuse_body(refused, scope, receive, send)
             return
         with closing(body):
             set_script_prefix(get_script_prefix(scope))
@@ -60,18 +61,6 @@ class Handler(ASGIHandler):
                         response = await self.run_get_response(request)
                         await self.send_response(response, send)
             await self.finish(response)
-
-    async def read_body(self, receive: Receive) -> IO[bytes]:
-        """Return the body of a request, as a file: in memory, where it already is, unless it comes in several parts."""
-        first = await receive()
-        if first["type"] == "http.request" and not first.get("more_body", False):
-            return BytesIO(first.get("body", b""))
-        received = [first]
-
-        async def receive_again() -> Mapping[str, Any]:
-            return received.pop() if received else await receive()
-
-        return await super().read_body(receive_again)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Return the response that the middleware and the view make; log one that reports an error."""

@@ -19,6 +19,9 @@ import time
 # {% if cookiecutter.asgi_server == "granian" %}
 from collections.abc import Awaitable, Mapping
 # {% endif %}
+# {% if cookiecutter.asgi_server == "daphne" %}
+from functools import partial
+# {% endif %}
 # {% if cookiecutter.asgi_server == "uvicorn" %}
 from socket import socket
 from types import FrameType
@@ -44,6 +47,7 @@ from django.utils.module_loading import import_string
 # {% endif %}
 # {% if cookiecutter.asgi_server == "granian" %}
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 # {% elif cookiecutter.asgi_server == "uvicorn" %}
 from uvicorn.config import STARTUP_FAILURE
@@ -59,6 +63,18 @@ from runtime.draining import (
     # {% endif %}
     get_stop,
 )
+# {% if cookiecutter.asgi_server == "uvicorn" %}
+from runtime.limits import (
+    LimitedProtocol,
+    # {% if cookiecutter.use_channels %}
+    LimitedSocket,
+    # {% endif %}
+)
+# {% elif cookiecutter.asgi_server == "granian" %}
+from runtime.limits import HEADER_TIMEOUT, MAX_HEADER_SIZE
+# {% else %}
+from runtime.limits import limit_clients
+# {% endif %}
 
 # {% if cookiecutter.asgi_server != "daphne" %}
 # Seconds beyond the grace that a process has to end, for what closes with the server.
@@ -228,6 +244,7 @@ class LifespanServer(Server):
         lifespan = twisted_loop.create_task(self.application(scope, self.events.get, self.answers.put))
         self.tell("lifespan.startup")
         stopping = twisted_loop.create_task(self.stop_when_told())
+        self.ready_callable = partial(limit_clients, self)
         try:
             super().run()
         finally:
@@ -321,6 +338,10 @@ def serve(
         port=port,
         workers=workers,
         lifespan="on",
+        http=LimitedProtocol,
+        # {% if cookiecutter.use_channels %}
+        ws=LimitedSocket,
+        # {% endif %}
         # Its messages go through the service's own LOGGING.
         log_config=None,
         # What does not end although its connection has been cut off is cancelled, and logged as an error.
@@ -341,6 +362,7 @@ def serve(
         workers=workers,
         interface=Interfaces.ASGI,
         log_access=settings.DEBUG,
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT * 1000, max_buffer_size=MAX_HEADER_SIZE),
         # Seconds after which a worker is killed that does not end: none should ever need them.
         workers_kill_timeout=int(settings.SHUTDOWN_DELAY + settings.SHUTDOWN_GRACE) + CLOSING_TIMEOUT,
     ).serve(target_loader=load)
