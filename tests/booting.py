@@ -25,7 +25,9 @@ _ports = itertools.cycle(range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER)
 EXPLAINED = re.compile(
     # Django's, about requests of ours that it was right to refuse;
     r" WARNING django\.(request|security\.csrf)\b"
-    # uvicorn's, about a WebSocket handshake where no WebSockets are installed;
+    # uvicorn's, about a request that is no HTTP,
+    r"|Invalid HTTP request received\."
+    # and about a WebSocket handshake where no WebSockets are installed;
     r"| WARNING uvicorn\.error .*(Unsupported upgrade request\.|No supported WebSocket library detected\.)"
 )
 ALARMING = re.compile(r"\b(WARNING|ERROR|CRITICAL|Traceback|[A-Z]\w*Error|[A-Z]\w*Warning|never awaited|Unclosed)\b")

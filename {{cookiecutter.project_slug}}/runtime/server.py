@@ -46,7 +46,7 @@ from django.utils.log import configure_logging
 from django.utils.module_loading import import_string
 # {% endif %}
 # {% if cookiecutter.asgi_server == "granian" %}
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 # {% elif cookiecutter.asgi_server == "uvicorn" %}
@@ -362,6 +362,8 @@ def serve(
         workers=workers,
         interface=Interfaces.ASGI,
         log_access=settings.DEBUG,
+        # Until it knows the version of HTTP, it waits for ever.
+        http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT * 1000, max_buffer_size=MAX_HEADER_SIZE),
         # Seconds after which a worker is killed that does not end: none should ever need them.
         workers_kill_timeout=int(settings.SHUTDOWN_DELAY + settings.SHUTDOWN_GRACE) + CLOSING_TIMEOUT,

@@ -1,0 +1,505 @@
+"""Clients that break the rules, by malice or by mistake: they get a clear answer, and nobody else notices."""
+
+import re
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from booting import Server
+from contract import PASSWORD, USERNAME, Browser
+from hostile import HOST, Connection, ask, connected, descriptors, frame, handshake, memory, outcome
+from matrix import SERVERS, Answers, all_on
+from rendering import break_it, render
+from serving import served
+
+# Seconds in which a service answers others, on a machine that is busy with much else.
+PROMPT = 5.0
+# What a service allows: seconds for the headers, seconds of silence in a body, bytes of a body.
+HEADER_TIMEOUT = 10
+BODY_TIMEOUT = 20
+MAX_SIZE = 10 * 1024 * 1024
+MEBIBYTE = 1024 * 1024
+CROWD = 5_000
+
+type Expected = int | str | dict[str, int | str]
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Server]:
+    """Serve a service with every toggle on."""
+    answers = all_on(request.param)
+    with served(render(answers, tmp_path), answers, database_url, redis_url) as server:
+        yield server
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    """Return which server it is."""
+    return str(request.node.callspec.params["server"])
+
+
+@contextmanager
+def served_broken(directory: Path, redis_url: str, path: str, old: str, new: str) -> Iterator[Server]:
+    """Serve a service in which something is worse than it was."""
+    answers = all_on() | {"use_postgres": False}
+    service = render(answers, directory)
+    break_it(service, path, old, new)
+    with served(service, answers, None, redis_url) as server:
+        yield server
+
+
+@contextmanager
+def others_served(server: Server) -> Iterator[None]:
+    """Hold a client open that asks again and again whether the service is live; it must be, and promptly."""
+    answers: list[tuple[int, float]] = []
+    stopped = threading.Event()
+
+    def ask_again() -> None:
+        while True:
+            started = time.monotonic()
+            try:
+                status = httpx.get(f"{server.url}/health/live", timeout=30).status_code
+            except httpx.TransportError:
+                status = 0
+            answers.append((status, time.monotonic() - started))
+            if stopped.wait(0.1):
+                return
+
+    thread = threading.Thread(target=ask_again)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+    assert {status for status, _ in answers} == {200}
+    assert max(seconds for _, seconds in answers) < PROMPT
+
+
+def get(path: bytes, headers: bytes = HOST) -> bytes:
+    """Return a request for a path."""
+    return b"GET " + path + b" HTTP/1.1\r\n" + headers + b"\r\n"
+
+
+def post(headers: bytes, body: bytes = b"", path: bytes = b"/admin/login/") -> bytes:
+    """Return a request that posts a body."""
+    return b"POST " + path + b" HTTP/1.1\r\n" + HOST + headers + b"\r\n" + body
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+LIVE = b"/health/live"
+# What is sent, and what must come of it: a status, or "closed" without one; where servers differ, of each.
+MALFORMED: dict[str, tuple[bytes, Expected]] = {
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    "noise": (bytes(range(256)) + b"\r\n\r\n", 400),
+    "words": (b"hello\r\n\r\n", 400),
+    "version 9.9": (b"GET / HTTP/9.9\r\n" + HOST + b"\r\n", 400),
+    "no protocol": (b"GET / HTTQ/1.1\r\n" + HOST + b"\r\n", 400),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"x" * 200, 400),
+    "no path": (b"GET  HTTP/1.1\r\n" + HOST + b"\r\n", 400),
+    "NUL in path": (get(b"/\x00"), 400),
+    "encoded NUL": (get(b"/%00"), 404),
+    "encoded NUL in query": (get(b"/api/products/?after=%00"), 400),
+    "encoded NUL in static": (get(b"/static/%00.css"), 404),
+    "odd percents": (get(b"/%zz%f"), 404),
+    "encoded bytes": (get(b"/%ff%fe"), 404),
+    "encoded surrogate": (get(b"/static/%ed%a0%80"), 404),
+    "bytes in path": (get(b"/\xff\xfe"), 400),
+    "bytes in query": (get(b"/api/products/?after=\xff\xfe"), 400),
+    "out of static": (get(b"/static/../../config/settings.py"), 404),
+    "encoded out of static": (get(b"/static/%2e%2e/%2e%2e/config/settings.py"), 404),
+    "a name that no file can have": (get(b"/static/" + b"a" * 5000), 404),
+    "a huge number": (get(b"/api/products/" + b"9" * 5000 + b"/"), 404),
+    "NUL in header": (get(b"/", HOST + b"X-A: a\x00b\r\n"), 400),
+    "no colon": (get(b"/", HOST + b"nonsense\r\n"), 400),
+    "space in name": (get(b"/", HOST + b"X A: b\r\n"), 400),
+    "space before colon": (get(b"/", HOST + b"Content-Length : 0\r\n"), 400),
+    "lone CR": (get(b"/", HOST + b"X-A: a\rb: c\r\n"), 400),
+    "bytes in headers": (get(b"/", HOST + b"X-Request-ID: \xff\xfe\r\nCookie: sessionid=\xff\r\n"), 200),
+    # Conflicts by which a request is smuggled past a proxy. Granian obeys the second header, as RFC 9112 allows, and
+    # hangs up, so that nothing can follow.
+    "negative length": (post(b"Content-Length: -1\r\n"), 400),
+    "length with sign": (post(b"Content-Length: +5\r\n", b"hello"), 400),
+    "two lengths": (post(b"Content-Length: 5\r\nContent-Length: 6\r\n", b"hello!"), 400),
+    "length and chunks": (
+        post(b"Content-Length: 5\r\n" + CHUNKED, b"0\r\n\r\n"),
+        {"uvicorn": 400, "granian": 403, "daphne": 400},
+    ),
+    "chunks and length": (
+        post(CHUNKED + b"Content-Length: 5\r\n", b"0\r\n\r\n"),
+        {"uvicorn": 400, "granian": 403, "daphne": 400},
+    ),
+    "unknown coding": (post(b"Transfer-Encoding: xchunked\r\n", b"0\r\n\r\n"), 400),
+    "no chunk size": (post(CHUNKED, b"zz\r\nhello\r\n0\r\n\r\n"), 400),
+    "negative chunk size": (post(CHUNKED, b"-5\r\nhello\r\n0\r\n\r\n"), 400),
+    "chunk longer than its size": (post(CHUNKED, b"5\r\nhelloworld\r\n0\r\n\r\n"), 400),
+    "huge length": (
+        post(b"Content-Length: 99999999999999999999999\r\n"),
+        {"uvicorn": 400, "granian": 400, "daphne": 413},
+    ),
+    "long length": (post(b"Content-Length: 9223372036854775807\r\n"), 413),
+    # Too much of something. Daphne counts lines and bytes of headers apart.
+    "long path": (get(b"/" + b"a" * 70_000), 431),
+    "long header": (get(LIVE, HOST + b"X-A: " + b"a" * 70_000 + b"\r\n"), 431),
+    "many headers": (
+        get(LIVE, HOST + b"".join(b"X-%d: a\r\n" % number for number in range(10_000))),
+        {"uvicorn": 431, "granian": 431, "daphne": 400},
+    ),
+    "many cookies": (
+        get(b"/admin/", HOST + b"Cookie: " + b"; ".join(b"a%d=1" % number for number in range(10_000)) + b"\r\n"),
+        431,
+    ),
+    "many parameters": (get(b"/api/products/?" + b"&".join(b"a%d=1" % number for number in range(1_500))), 400),
+    "many fields": (post(b"Content-Length: 20000\r\n", b"a=1&" * 5_000), 403),
+    "odd boundary": (
+        post(b"Content-Type: multipart/form-data; boundary=\xff\r\nContent-Length: 5\r\n", b"hello"),
+        {"uvicorn": 403, "granian": 403, "daphne": 400},
+    ),
+    "odd charset": (post(b"Content-Type: text/plain; charset=nonsense\r\nContent-Length: 5\r\n", b"a=%ff"), 403),
+    "odd range": (get(b"/static/admin/css/base.css", HOST + b"Range: bytes=99999999999-\r\n"), 416),
+    # Hosts and origins.
+    "wrong host": (get(b"/", b"Host: evil.example\r\n"), 400),
+    "two hosts": (get(b"/", HOST + b"Host: evil.example\r\n"), 400),
+    "host with user": (get(b"/admin/", b"Host: localhost:80@evil.example\r\n"), 400),
+    "absolute URL, wrong host": (get(b"http://localhost/", b"Host: evil.example\r\n"), 400),
+    "forwarded host": (get(b"/admin/", b"Host: evil.example\r\nX-Forwarded-Host: localhost\r\n"), 400),
+    "no origin": (post(b"Content-Length: 0\r\n"), 403),
+    "half an origin": (post(b"Origin: http://[\r\nContent-Length: 0\r\n"), 403),
+    "null origin": (post(b"Origin: null\r\nContent-Length: 0\r\n"), 403),
+    "half a referer": (post(b"X-Forwarded-Proto: https\r\nReferer: https://[\r\nContent-Length: 0\r\n"), 403),
+}
+
+REFUSED: Expected = 403
+# Handshakes. Granian is less strict than RFC 6455 about what no browser gets wrong.
+HANDSHAKES: dict[str, tuple[bytes, Expected]] = {
+    "right": (handshake(), 101),
+    "no key": (handshake(headers={"Sec-WebSocket-Key": None}), 400),
+    "short key": (
+        handshake(headers={"Sec-WebSocket-Key": b"abc"}),
+        {"uvicorn": 400, "granian": 101, "daphne": 400},
+    ),
+    "no version": (handshake(headers={"Sec-WebSocket-Version": None}), 400),
+    "odd version": (handshake(headers={"Sec-WebSocket-Version": b"x"}), 400),
+    "posted": (handshake(method=b"POST"), {"uvicorn": 405, "granian": 101, "daphne": 405}),
+    "with a body": (
+        handshake(extra=b"Content-Length: 5\r\n") + b"hello",
+        {"uvicorn": 400, "granian": 101, "daphne": 101},
+    ),
+    "odd extension": (
+        handshake(headers={"Sec-WebSocket-Extensions": b"permessage-deflate; server_max_window_bits=99; ;;="}),
+        {"uvicorn": 400, "granian": 101, "daphne": 400},
+    ),
+    "bytes in path": (handshake(b"/ws/\xff"), 400),
+    "bytes in query": (handshake(b"/ws/products/?\xff"), 400),
+    "unknown path": (handshake(b"/ws/nowhere/"), REFUSED),
+    "no origin": (handshake(headers={"Origin": None}), REFUSED),
+    "other origin": (handshake(headers={"Origin": b"http://evil.example"}), REFUSED),
+    "null origin": (handshake(headers={"Origin": b"null"}), {"uvicorn": 403, "granian": 403, "daphne": 400}),
+    "half an origin": (handshake(headers={"Origin": b"http://["}), {"uvicorn": 403, "granian": 403, "daphne": 400}),
+    "odd port": (handshake(headers={"Origin": b"http://localhost:a"}), {"uvicorn": 403, "granian": 403, "daphne": 400}),
+    "two origins": (
+        handshake(headers={"Origin": b"http://evil.example"}, extra=b"Origin: http://localhost\r\n"),
+        {"uvicorn": 400, "granian": 403, "daphne": 403},
+    ),
+    "other host": (handshake(headers={"Host": b"evil.example", "Origin": b"http://evil.example"}), REFUSED),
+}
+
+# Frames after a handshake, and the code of the frame that closes the socket; None for one that closes it without a
+# code, as granian does for all that its library does not parse.
+ILLEGAL: Expected = {"uvicorn": 1002, "granian": "no code", "daphne": 1002}
+FRAMES: dict[str, tuple[bytes, Expected]] = {
+    "unmasked": (frame(1, b"{}", masked=False), ILLEGAL),
+    "reserved bits": (frame(1, b"{}", reserved=2), ILLEGAL),
+    "compressed, which was not agreed": (frame(1, b"{}", reserved=4), ILLEGAL),
+    "reserved opcode": (frame(3, b"{}"), ILLEGAL),
+    "reserved control opcode": (frame(11), ILLEGAL),
+    "not UTF-8": (frame(1, b"\xff\xfe"), {"uvicorn": 1007, "granian": "no code", "daphne": 1007}),
+    "not UTF-8 in two parts": (
+        frame(1, b"\xc3", last=False) + frame(0, b"\x28"),
+        {"uvicorn": 1007, "granian": "no code", "daphne": 1007},
+    ),
+    "fragmented ping": (frame(9, b"x", last=False), ILLEGAL),
+    "long ping": (frame(9, b"x" * 126), ILLEGAL),
+    "continuation of nothing": (frame(0, b"x"), ILLEGAL),
+    "text within text": (frame(1, b"x", last=False) + frame(1, b"y"), ILLEGAL),
+    # Daphne's library then takes the closing for done.
+    "half a code": (frame(8, b"\x03"), {"uvicorn": 1002, "granian": "no code", "daphne": "closed"}),
+    "reserved code": (frame(8, (1005).to_bytes(2)), {"uvicorn": 1002, "granian": 1002, "daphne": "closed"}),
+    "impossible length": (
+        b"\x81\xff" + (2**62).to_bytes(8) + b"\1\2\3\4" + b"x" * 100,
+        {"uvicorn": 1009, "granian": "no code", "daphne": 1009},
+    ),
+    "HTTP": (b"GET / HTTP/1.1\r\n\r\n", ILLEGAL),
+}
+
+
+def expected_of(cases: dict[str, tuple[bytes, Expected]], name: str) -> dict[str, int | str]:
+    """Return what must come of each case on a server."""
+    return {case: each[name] if isinstance(each, dict) else each for case, (_, each) in cases.items()}
+
+
+def test_malformed_requests(server: Server, name: str) -> None:
+    with others_served(server):
+        outcomes = {case: ask(server.url, sent) for case, (sent, _) in MALFORMED.items()}
+    assert outcomes == expected_of(MALFORMED, name)
+
+
+def test_malformed_handshakes_and_frames(server: Server, name: str) -> None:
+    with others_served(server):
+        outcomes = {case: ask(server.url, sent) for case, (sent, _) in HANDSHAKES.items()}
+        codes = {case: close_code(server, sent) for case, (sent, _) in FRAMES.items()}
+        # Whoever sends before it is accepted breaks the rules too.
+        ask(server.url, handshake() + frame(2, b"x" * MEBIBYTE))
+    assert outcomes == expected_of(HANDSHAKES, name)
+    assert codes == expected_of(FRAMES, name)
+
+
+def close_code(server: Server, sent: bytes) -> int | str:
+    """Return the code with which a server closes a socket that has sent some frames."""
+    with connected(server.url, timeout=2) as connection:
+        connection.send(handshake())
+        assert outcome(connection.receive(until=b"\r\n\r\n")) == 101
+        connection.send(sent)
+        answer = connection.receive(until=b"\x88")
+        # Its second byte, with the length, may still be on its way.
+        with suppress(TimeoutError):
+            answer += connection.receive(until=b"no more")
+        if not answer:
+            return "closed"
+        assert answer[:1] == b"\x88", answer
+        return int.from_bytes(answer[2:4]) if answer[1] else "no code"
+
+
+def check_bodies(server: Server) -> None:
+    """Check that no body is too long, and that memory does not grow with those that try."""
+    before = memory(server)
+    # One that says so is refused at once, and asked for no more.
+    with connected(server.url) as connection:
+        connection.send(post(b"Expect: 100-continue\r\nContent-Length: %d\r\n" % (MAX_SIZE + 1)))
+        answer = connection.receive()
+        assert outcome(answer) == 413, answer
+        assert b"connection: close" in answer.lower()
+        assert b"The body is longer than 10485760 bytes." in answer
+    # A client that does not listen has it all sent, or what the connection takes of it, and can still read why.
+    for headers, part in {
+        b"Content-Length: %d\r\n" % (MAX_SIZE + 1): b"x" * MEBIBYTE,
+        CHUNKED: b"100000\r\n" + b"x" * MEBIBYTE + b"\r\n",
+        CHUNKED + b"Content-Type: multipart/form-data; boundary=x\r\n": b"100000\r\n" + b"x" * MEBIBYTE + b"\r\n",
+    }.items():
+        with connected(server.url) as connection:
+            connection.send(post(headers))
+            for _ in range(MAX_SIZE // MEBIBYTE + 1):
+                connection.send(part)
+            assert outcome(connection.receive(until=b"bytes.")) == 413
+    # Many at once, which never end.
+    connections = [Connection(server.url) for _ in range(20)]
+    for connection in connections:
+        connection.send(post(CHUNKED))
+        for _ in range(5):
+            connection.send(b"100000\r\n" + b"x" * MEBIBYTE + b"\r\n")
+    grown = memory(server) - before
+    for connection in connections:
+        connection.close()
+    assert grown < 20 * 3 * MEBIBYTE + 40 * MEBIBYTE, grown
+    # The longest that is allowed is answered by CSRF, which every body reaches.
+    with connected(server.url, timeout=30) as connection:
+        connection.send(post(b"Content-Length: %d\r\n" % MAX_SIZE, b"x" * MAX_SIZE))
+        assert outcome(connection.receive(until=b"\r\n\r\n")) == 403
+
+
+def test_long_bodies(server: Server) -> None:
+    with others_served(server):
+        check_bodies(server)
+
+
+# Beginnings of requests, and the statuses with which a server may give them up; "closed" is silent.
+UNFINISHED: dict[str, tuple[bytes, set[int | str]]] = {
+    "nothing": (b"", {"closed"}),
+    "half of HTTP/2": (b"PRI * HTTP/2.0", {400, 408, "closed"}),
+    "half a line": (b"GET /health", {408, "closed"}),
+    "half the headers": (get(b"/", HOST + b"X-A: a\r\n")[:-2], {408, "closed"}),
+    "half a second request": (get(LIVE) + b"GET /health", {408, "closed"}),
+    "line ends, after a request": (get(LIVE) + b"\r\n", {408, "closed"}),
+    "no body": (post(b"Content-Length: 10\r\n"), {408}),
+    "half a body": (post(b"Content-Length: 10\r\n", b"hello"), {408}),
+    "half a chunk": (post(CHUNKED, b"a\r\nhello"), {408}),
+}
+# They come byte by byte, and are never complete.
+TRICKLES: dict[str, tuple[bytes, bytes, set[int | str]]] = {
+    "headers": (b"GET / HTTP/1.1\r\nX-A: ", b"a", {408, "closed"}),
+    "body": (post(b"Content-Length: 100\r\n"), b"a", {408}),
+}
+
+
+def check_patience(server: Server) -> None:
+    """Check that no client is waited for much longer than a service allows."""
+    slow = {case: Connection(server.url) for case in [*UNFINISHED, *TRICKLES]}
+    for case, connection in slow.items():
+        connection.send(UNFINISHED[case][0] if case in UNFINISHED else TRICKLES[case][0])
+    with connected(server.url) as honest:
+        # One that is slow but goes on.
+        honest.send(post(b"Content-Length: %d\r\n" % (25 * 30_000)))
+        deadline = time.monotonic() + BODY_TIMEOUT + 2 * PROMPT
+        sent = 0
+        while time.monotonic() < deadline:
+            time.sleep(1)
+            for case, (_, byte, _) in TRICKLES.items():
+                slow[case].send(byte)
+            if sent < 25:
+                honest.send(b"x" * 30_000)
+                sent += 1
+        assert outcome(honest.receive(until=b"\r\n\r\n")) == 403
+    outcomes = {}
+    for case, connection in slow.items():
+        connection.socket.settimeout(0.5)
+        try:
+            # After the answer to the first request, where there was one.
+            outcomes[case] = outcome(connection.receive().split(b'{"status": "ok"}')[-1])
+        except TimeoutError:
+            outcomes[case] = "waited for"
+        connection.close()
+    allowed = {case: each[-1] for case, each in (UNFINISHED | TRICKLES).items()}
+    assert {case: outcome for case, outcome in outcomes.items() if outcome not in allowed[case]} == {}
+
+
+def test_slow_requests(server: Server) -> None:
+    with others_served(server):
+        check_patience(server)
+
+
+def check_crowd(server: Server, begin: bytes, most: int) -> None:
+    """Check that thousands who begin something cost little each, keep nobody out, and leave nothing behind."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert soft > CROWD + 1_000, f"`ulimit -n` is {soft} and at most {hard}: too few for {CROWD} connections"
+    grown = []
+    # What memory the first ones took, the second ones are given.
+    for _ in range(2):
+        files, before = descriptors(server), memory(server)
+        with others_served(server):
+            crowd = [Connection(server.url) for _ in range(CROWD)]
+            for connection in crowd:
+                connection.send(begin)
+            time.sleep(2)
+            grown.append(memory(server) - before)
+            for connection in crowd:
+                connection.close()
+        deadline = time.monotonic() + 2 * HEADER_TIMEOUT
+        while descriptors(server) > files + 10:
+            assert time.monotonic() < deadline, f"{descriptors(server)} files are open, where there were {files}"
+            time.sleep(0.2)
+    assert grown[0] / CROWD < most, f"{grown[0] / CROWD} bytes each"
+    assert grown[1] < grown[0] / 2 + 20 * MEBIBYTE, grown
+
+
+@pytest.mark.parametrize("begin", [b"", b"GET /health/live HTTP/1.1\r\nHost: loc"], ids=["idle", "half-sent"])
+def test_five_thousand_connections(server: Server, begin: bytes) -> None:
+    check_crowd(server, begin, most=40 * 1024)
+
+
+def test_five_thousand_sockets(server: Server) -> None:
+    check_crowd(server, handshake(), most=200 * 1024)
+
+
+def check_sessions(server: Server) -> None:
+    """Check who may do what in whose name."""
+    with Browser(server.url) as admin, Browser(server.url) as thief:
+        # A session that the thief has chosen is not the one that its owner logs in to.
+        admin.get("/admin/login/")
+        admin.kept["sessionid"] = "chosen-by-somebody-else-32-chars"
+        before = dict(admin.kept)
+        response = admin.submit("/admin/login/", username=USERNAME, password=PASSWORD)
+        assert response.status_code == 302
+        assert admin.kept["sessionid"] != before["sessionid"]
+        assert admin.kept["csrftoken"] != before["csrftoken"]
+        cookies = {cookie.split("=")[0]: cookie for cookie in response.headers.get_list("Set-Cookie")}
+        assert re.search("(?=.*; HttpOnly)(?=.*; SameSite=Lax)(?=.*; Secure)", cookies["sessionid"])
+        assert re.search("(?=.*; SameSite=Lax)(?=.*; Secure)", cookies["csrftoken"])
+        assert admin.get("/admin/").status_code == 200
+
+        product = {"name": "Stolen", "price": "1.00", "stock": 1}
+        for token in (None, "", "x" * 32, "x" * 64, before["csrftoken"]):
+            headers = {} if token is None else {"X-CSRFToken": token}
+            assert admin.post("/api/products/", json=product, headers=headers).status_code == 403, token
+        for origin in ("http://evil.example", "null", "http://[", f"{server.url}, http://evil.example"):
+            headers = {"X-CSRFToken": admin.kept["csrftoken"], "Origin": origin}
+            assert admin.post("/api/products/", json=product, headers=headers).status_code == 403, origin
+        for identity in ("", "forged", "x" * 32, admin.kept["sessionid"][:-1] + "_", "../../etc/passwd", "x" * 4_000):
+            thief.kept = admin.kept | {"sessionid": identity}
+            assert thief.call("/api/products/", json=product).status_code == 401, identity
+
+        # What was stolen works until its owner has logged out, and no longer.
+        thief.kept = dict(admin.kept)
+        assert thief.get("/admin/").status_code == 200
+        assert admin.submit("/admin/logout/").status_code == 200
+        thief.kept |= {"csrftoken": admin.kept["csrftoken"]}
+        assert thief.get("/admin/").status_code == 302
+        assert thief.call("/api/products/", json=product).status_code == 401
+
+
+def check_redirects_and_headers(server: Server) -> None:
+    """Check that nobody can have the service send others elsewhere, or put words into its answers and its log."""
+    for target in ("http://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "\t//evil.example"):
+        with Browser(server.url) as admin:
+            admin.get("/admin/login/")
+            sent = {"username": USERNAME, "password": PASSWORD, "next": target}
+            assert admin.submit("/admin/login/", **sent).headers["Location"] == "/admin/", target
+    with Browser(server.url) as visitor:
+        for sent, kept in {"a" * 128: True, "a" * 129: False, "a b": False, "a\tb": False, "<b>": False, "é": False}.items():
+            headers = visitor.get("/nowhere", headers={"X-Request-ID": sent.encode("latin1").decode("latin1")}).headers
+            assert (headers["X-Request-ID"] == sent) == kept, sent
+        visitor.get("/nowhere%0d%0aX-Injected:%20yes%0a2026-01-01 ERROR forged")
+        assert not [line for line in server.log.splitlines() if line.startswith("2026-01-01 ERROR forged")]
+        # A client that says it speaks for a proxy changes the scheme, as SECURE_PROXY_SSL_HEADER has it, and no more.
+        assert visitor.get("/admin/", headers={"X-Forwarded-Host": "evil.example"}).headers["Location"].startswith("/admin/")
+        secure = visitor.get("/", headers={"X-Forwarded-Proto": "https"})
+        assert secure.headers["Strict-Transport-Security"]
+        assert "Strict-Transport-Security" not in visitor.get("/", headers={"X-Forwarded-Proto": "gopher"}).headers
+
+
+def test_sessions_redirects_and_headers(server: Server) -> None:
+    check_sessions(server)
+    check_redirects_and_headers(server)
+
+
+def test_bodies_without_a_limit_are_noticed(tmp_path: Path, redis_url: str) -> None:
+    limit = "REQUEST_MAX_SIZE = 10 * 1024 * 1024"
+    with (
+        served_broken(tmp_path, redis_url, "config/settings.py", limit, f"{limit} * 1000") as server,
+        pytest.raises((AssertionError, TimeoutError)),
+    ):
+        check_bodies(server)
+
+
+def test_patience_without_an_end_is_noticed(tmp_path: Path, redis_url: str) -> None:
+    limit = "HEADER_TIMEOUT = 10"
+    with (
+        served_broken(tmp_path, redis_url, "runtime/limits.py", limit, "HEADER_TIMEOUT = 1_000") as server,
+        pytest.raises(AssertionError, match="waited for"),
+    ):
+        check_patience(server)
+
+
+def test_a_crowd_that_costs_too_much_is_noticed(tmp_path: Path, redis_url: str) -> None:
+    made = "        super().connection_made(transport)\n"
+    with (
+        served_broken(tmp_path, redis_url, "runtime/limits.py", made, f"{made}        self.much = bytearray(100_000)\n") as server,
+        pytest.raises(AssertionError, match="bytes each"),
+    ):
+        check_crowd(server, b"", most=40 * 1024)
+
+
+def test_a_session_that_outlives_its_logout_is_noticed(tmp_path: Path, redis_url: str) -> None:
+    signed = 'AUTH_USER_MODEL = "accounts.User"'
+    engine = f'SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"\n{signed}'
+    with (
+        served_broken(tmp_path, redis_url, "config/settings.py", signed, engine) as server,
+        pytest.raises(AssertionError),
+    ):
+        check_sessions(server)
