@@ -46,7 +46,7 @@ def served(
     It stops without a delay, for there is no balancer to notice, unless the variables say so.
     """
     port = port or free_port()
-    environment = production(answers, database_url, redis_url)
+    environment = production(answers, database_url, redis_url) | {"SHUTDOWN_DELAY": "0"} | variables
     succeed(
         service,
         sys.executable,
@@ -57,9 +57,7 @@ def served(
     )
     with suppliers() as supplier_urls:
         if answers["use_async_views"]:
-            environment["SUPPLIER_URLS"] = supplier_urls
-        environment |= variables
-        command = shlex.split(made_by(service, "serve", PORT=port)[-1])
-        environment |= {"SHUTDOWN_DELAY": "0"} | variables
+            environment.setdefault("SUPPLIER_URLS", supplier_urls)
+        command = shlex.split(made_by(service, "serve", PORT=port, **variables)[-1])
         with booted(service, "env", *command, port=port, **environment) as server:
             yield server

@@ -1,1 +1,13 @@
 """What the tests of faults share, beside what all tests do."""
+
+from collections.abc import Iterator
+
+import pytest
+from pgbouncer import PgBouncer, pooled
+
+
+@pytest.fixture
+def pgbouncer(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
+    """Return a PgBouncer in front of an empty database."""
+    with pooled(database_url, postgres_socket) as running:
+        yield running
