@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
 # A Python started by a pyenv shim, or an active environment, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
-.PHONY: demo test thorough faults constraints newest benchmark
+.PHONY: demo test thorough faults load constraints newest benchmark
 
 # Renders a service with every answer at its default, and serves it on http://127.0.0.1:8000.
 demo: $(UV)
@@ -23,7 +23,7 @@ thorough: .venv
 
 # Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer and
 # HAProxy: `apt install pgbouncer haproxy`.
-faults: .venv
+faults: .venv .load/venv
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 900 $(or $(ARGS),tests/faults)
 
 # One environment with everything that our tools and all the services need.
@@ -73,6 +73,16 @@ benchmark: .benchmarks/venv
 	$(UV) venv --clear .benchmarks/venv
 	$(UV) pip install --python .benchmarks/venv --compile-bytecode --requirements constraints.txt --group benchmarks
 	touch .benchmarks/venv
+
+# Loads a rendered service while what it depends on fails, one fault after the other. ARGS are those of load/main.py.
+load: .load/venv
+	.load/venv/bin/python load/main.py $(ARGS)
+
+# The same environment and the load's tool, which patches the standard library: apart from it, too.
+.load/venv: constraints.txt pyproject.toml $(UV)
+	$(UV) venv --clear .load/venv
+	$(UV) pip install --python .load/venv --compile-bytecode --requirements constraints.txt --group load
+	touch .load/venv
 
 $(CURDIR)/.uv/bin/uv:
 	python3 -m pip install --quiet --disable-pip-version-check --target .uv "uv>=0.13"

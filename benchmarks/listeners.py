@@ -5,7 +5,7 @@ import base64
 import time
 from urllib.parse import urlsplit
 
-from load import get, new_session
+from clients import get, new_session
 
 # The opcode of a text frame.
 TEXT = 1

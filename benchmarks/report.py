@@ -5,6 +5,7 @@ import platform
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from clients import CONNECTIONS
 from contenders import (
     BARE,
     FASTAPI,
@@ -17,7 +18,6 @@ from contenders import (
     WITHOUT_LENT_THREADS,
     WITHOUT_POOL,
 )
-from load import CONNECTIONS
 from peers.slow import SECONDS as CALL
 from results import Column, Results
 from workloads import BROADCASTS, SLEEPERS, SOCKETS

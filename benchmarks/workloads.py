@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from urllib.request import Request, urlopen
 
 import uvloop
+from clients import at_once, latencies, throughput
 from contenders import (
     BARE,
     FASTAPI,
@@ -23,7 +24,6 @@ from contenders import (
     WITHOUT_POOL,
 )
 from listeners import broadcast_seconds
-from load import at_once, latencies, throughput
 from processes import Server
 
 # Seconds of load before anything is counted.

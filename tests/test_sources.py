@@ -8,9 +8,10 @@ from effects import TEMPLATE
 from matrix import ROOT, Answers, all_on
 from rendering import succeed
 
-OURS = ("benchmarks", "hooks", "tests")
-# Those that somebody has written; most of docs/performance.md is printed by a benchmark.
-DOCUMENTS = {*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")} - {ROOT / "docs" / "performance.md"}
+OURS = ("benchmarks", "hooks", "load", "tests")
+# Those that somebody has written; most of these two is printed by what measures.
+PRINTED = {ROOT / "docs" / "performance.md", ROOT / "docs" / "load.md"}
+DOCUMENTS = {*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")} - PRINTED
 # A tag between imports is a comment that sorting would set apart: what sorting and formatting say is asked of the
 # rendered files alone.
 UNRENDERED = ("ruff", "check", "--no-cache", "--ignore", "I001", ".")

@@ -1,0 +1,44 @@
+"""`make load` itself: that it counts what happens, and that nothing which goes wrong is lost."""
+
+import re
+from pathlib import Path
+
+from matrix import ROOT, all_on
+from rendering import break_it, render, succeed
+
+
+def load(tmp_path: Path, *arguments: str) -> dict[str, str]:
+    """Load a service with one fault; return the row of the table by its headings."""
+    output = tmp_path / "table.md"
+    succeed(ROOT, "make", "--silent", "load", f"ARGS=--output {output} {' '.join(arguments)}")
+    headings, _, row = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in output.read_text(encoding="utf-8").splitlines()
+        if line.startswith("|")
+    ]
+    return dict(zip(headings, row, strict=True))
+
+
+def test_a_fault_is_seen(tmp_path: Path) -> None:
+    row = load(tmp_path, "--faults database-refused --seconds 12")
+
+    assert row["fault"] == "database refused"
+    assert re.search(r"\b50[03] × \d+", row["errors"])
+    assert int(row["errors"].rpartition(" of ")[2]) > 100
+    # A request of one in three needs no database, or only for a moment.
+    assert int(row["answers/s"]) > 0
+    assert int(row["threads"]) > 4
+    assert int(row["connections"]) > 0
+
+
+def test_what_is_wrong_is_counted(tmp_path: Path) -> None:
+    service = render(all_on(), tmp_path)
+    broken = "return JsonResponse(found.to_json()) if found else no_such_product(pk)"
+    break_it(service, "catalog/views.py", broken, "raise OSError")
+    break_it(service, "catalog/views.py", '{"products": found', '{"items": found')
+    break_it(service, "catalog/views.py", "for found in batch:", "for found in batch[100:]:")
+
+    errors = load(tmp_path, f"--service {service} --faults none --seconds 9")["errors"]
+
+    for kind in ("500", "KeyError in the scenario", "wrong answer"):
+        assert re.search(rf"\b{kind} × \d+", errors), errors
