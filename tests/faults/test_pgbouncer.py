@@ -224,7 +224,7 @@ print(json.dumps({
 OPTIONS: dict[str, dict[str, Any]] = {
     "host": {},
     "sslmode": {"tls": True, "sslmode": "verify-full"},
-    "connect_timeout": {"connect_timeout": "3"},
+    "connect_timeout": {"connect_timeout": "10"},
     "application_name": {"application_name": "shop"},
     "pool": {"pool": False},
     "options": {"statement_timeout": "5s"},
