@@ -12,7 +12,9 @@ from run import USERS, WORKERS, Record, Run
 PACKAGES = ["django", "psycopg", "channels", "httpx", "aiohttp", "uvicorn", "granian", "locust"]
 HEADINGS = ["fault", "answers/s", "p50", "p95", "p99", "errors", "healed after"]
 HEADINGS += ["memory", "threads", "connections", "sockets lost", "opened again"]
+# What becomes of sockets, and what is asked of them, which is too cheap to be counted among requests.
 SOCKETS = ("socket lost", "socket opened")
+PINGS = ("ping", "connect")
 
 
 def markdown(runs: list[Run], server: str, seconds: float) -> str:
@@ -45,7 +47,8 @@ def row(run: Run) -> list[str]:
     # A fault that does not last is looked at for as long as the others: until the last third begins.
     third = run.injected - run.begun
     end = max(run.recovered, run.injected + third)
-    requests = [record for record in run.records if record.name not in SOCKETS]
+    asked = [record for record in run.records if record.name not in SOCKETS]
+    requests = [record for record in asked if record.name not in PINGS]
     answered = [record for record in requests if run.injected <= record.at < end and record.error is None]
     begun = [record for record in requests if run.injected <= record.at - record.seconds < end]
     sockets = Counter(record.name for record in run.records if record.at >= run.injected and record.name in SOCKETS)
@@ -53,8 +56,8 @@ def row(run: Run) -> list[str]:
         title(run),
         f"{len(answered) / (end - run.injected):.0f}",
         *(milliseconds(begun, percent) for percent in (50, 95, 99)),
-        errors([record for record in requests if record.at >= run.injected]),
-        healed(requests, run.recovered),
+        errors([record for record in asked if record.at >= run.injected]),
+        healed(asked, run.recovered),
         f"{run.usage.memory / 1e6:.0f} MB",
         str(run.usage.threads),
         str(run.usage.connections),
@@ -72,7 +75,7 @@ def milliseconds(records: list[Record], percent: int) -> str:
 
 
 def errors(records: list[Record]) -> str:
-    """Return how often each kind of error occurred, and among how many requests: `503 × 12, connection × 1 of 400`."""
+    """Return how often each kind of error occurred, and among how many records: `503 × 12, connection × 1 of 400`."""
     kinds = Counter(record.error for record in records if record.error)
     listed = ", ".join(f"{kind} × {count}" for kind, count in kinds.most_common())
     return f"{listed or '0'} of {len(records)}"

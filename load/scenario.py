@@ -118,7 +118,7 @@ class Buyer(Client):
         } | request.pop("headers", {})
         options = {"headers": headers, "catch_response": True, "allow_redirects": False}
         with self.client.post(path, name=name, **options, **request) as response:
-            if response.status_code < 400 and response.status_code != status:
+            if 200 <= response.status_code < 400 and response.status_code != status:
                 response.failure("wrong answer")
 
     def log_in(self) -> None:
