@@ -2,7 +2,6 @@
 
 import configparser
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ import psycopg
 import pytest
 from booting import free_port
 from matrix import ROOT
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
 
 # Connections that PgBouncer opens to a database.
@@ -50,13 +50,10 @@ def pooled(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
     if program is None:
         pytest.fail("PgBouncer is not installed: apt install pgbouncer", pytrace=False)
-    name = re.search(r"/(\w+)\?", database_url)[1]  # type: ignore[index]
-    with psycopg.connect(database_url, autocommit=True) as owner:
-        owner.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{PASSWORD}'")
-        owner.execute(f"ALTER DATABASE {name} OWNER TO {ROLE}")
+    name = conninfo_to_dict(database_url)["dbname"]
     port = free_port()
     # Not in pytest's folder, which other users cannot enter.
-    with tempfile.TemporaryDirectory() as directory:
+    with owned(database_url), tempfile.TemporaryDirectory() as directory:
         certificate = configure(Path(directory), port, postgres_socket)
         with Path(directory, "log").open("wb") as log:
             process = subprocess.Popen(
@@ -71,10 +68,21 @@ def pooled(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
         finally:
             process.terminate()
             process.wait(timeout=10)
-    with psycopg.connect(database_url, autocommit=True) as owner:
-        owner.execute(f"REASSIGN OWNED BY {ROLE} TO postgres")
-        owner.execute(f"DROP OWNED BY {ROLE}")
-        owner.execute(f"DROP ROLE {ROLE}")
+
+
+@contextmanager
+def owned(database_url: str) -> Iterator[None]:
+    """Make a role, and a database its own; in the end, drop the role and what it has in there."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{PASSWORD}'")
+        connection.execute(f"ALTER DATABASE {connection.info.dbname} OWNER TO {ROLE}")
+    try:
+        yield
+    finally:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f"REASSIGN OWNED BY {ROLE} TO CURRENT_USER")
+            connection.execute(f"DROP OWNED BY {ROLE}")
+            connection.execute(f"DROP ROLE {ROLE}")
 
 
 def configure(directory: Path, port: int, postgres_socket: str) -> Path:
