@@ -58,6 +58,6 @@ def served(
     with suppliers() as supplier_urls:
         if answers["use_async_views"]:
             environment.setdefault("SUPPLIER_URLS", supplier_urls)
-        command = shlex.split(made_by(service, "serve", PORT=port, **variables)[-1])
+        command = shlex.split(made_by(service, "serve", PORT=port)[-1])
         with booted(service, "env", *command, port=port, **environment) as server:
             yield server
