@@ -362,6 +362,8 @@ def serve(
         workers=workers,
         interface=Interfaces.ASGI,
         log_access=settings.DEBUG,
+        # Idle connections count: with fewer, so many of them would keep everybody else out.
+        backpressure=10_000,
         # Until it knows the version of HTTP, it waits for ever.
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT * 1000, max_buffer_size=MAX_HEADER_SIZE),
