@@ -13,7 +13,7 @@ import pytest
 from booting import Server
 from contract import PASSWORD, USERNAME, Browser
 from hostile import HOST, Connection, ask, connected, descriptors, frame, handshake, memory, outcome
-from matrix import SERVERS, Answers, all_on
+from matrix import SERVERS, all_on
 from rendering import break_it, render
 from serving import served
 
@@ -460,7 +460,7 @@ def check_redirects_and_headers(server: Server) -> None:
         # Who says that it speaks for a proxy changes the scheme, as SECURE_PROXY_SSL_HEADER has it, and no more.
         elsewhere = visitor.get("/admin/", headers={"X-Forwarded-Host": "evil.example"})
         assert elsewhere.headers["Location"] == "/admin/login/?next=/admin/"
-        for scheme, is_secure in {"https": True, "http": False, "gopher": False, "https, http": False}.items():
+        for scheme, is_secure in {"https": True, "http": False, "gopher": False, "https, http": True}.items():
             headers = visitor.get("/", headers={"X-Forwarded-Proto": scheme}).headers
             assert ("Strict-Transport-Security" in headers) == is_secure, scheme
 
