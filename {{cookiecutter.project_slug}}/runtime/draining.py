@@ -19,12 +19,7 @@ from collections.abc import (
     Mapping,
     # {% endif %}
 )
-from contextlib import (
-    contextmanager,
-    # {% if cookiecutter.use_channels %}
-    suppress,
-    # {% endif %}
-)
+from contextlib import contextmanager, suppress
 # {% if cookiecutter.use_channels %}
 from typing import Any
 # {% endif %}
@@ -37,7 +32,9 @@ from runtime.asgi import Application, Receive, Scope, Send
 
 # {% endif %}
 # Seconds in which another signal is but an echo: a terminal sends it to all processes, and the main one passes it on.
-ECHO = 1.5
+ECHO = 1.0
+# Seconds in which those have ended who were told to.
+TOLD_TIMEOUT = 5.0
 # {% if cookiecutter.use_channels %}
 # By this close code a client knows that it should connect again: the one of a service that restarts.
 SERVICE_RESTART = 1012
@@ -93,9 +90,11 @@ class Stop:
             self.listeners.discard(listener)
 
     async def nobody_left_to_tell(self) -> None:
-        """Wait until everybody who was told has ended, or it is over."""
-        while self.listeners and not self.over.is_set():  # noqa: ASYNC110 (it is for a moment, once in a life)
-            await asyncio.sleep(0.05)
+        """Wait until everybody who was told has ended, for a few seconds at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TOLD_TIMEOUT):
+                while self.listeners and not self.over.is_set():  # noqa: ASYNC110 (for a moment, once in a life)
+                    await asyncio.sleep(0.05)
 
 
 _stops: WeakKeyDictionary[asyncio.AbstractEventLoop, Stop] = WeakKeyDictionary()
@@ -154,5 +153,7 @@ class ClosedSockets:
                     await send({"type": "websocket.close", "code": SERVICE_RESTART})
                 return {"type": "websocket.disconnect", "code": SERVICE_RESTART}
 
-        await self.application(scope, receive_until_stopping, send)
+        # The server should know when it has ended.
+        with stop.told(lambda: None):
+            await self.application(scope, receive_until_stopping, send)
 # {% endif %}
