@@ -36,7 +36,7 @@ def serving(
     """Serve a service with the probe. Fails in the end if it logs anything alarming or exits with an error."""
     timetable = {"SHUTDOWN_DELAY": f"{delay}", "SHUTDOWN_GRACE": f"{grace}", "WEB_CONCURRENCY": f"{processes}"}
     answers = all_on(name) | {"use_postgres": False}
-    with served(service, answers, None, redis_url, **timetable) as server:
+    with served(service, answers, None, redis_url, port=None, **timetable) as server:
         yield server
 
 
@@ -68,7 +68,7 @@ async def closed_with(server: Server) -> int | None:
         try:
             await socket.recv()
         except ConnectionClosed as closed:
-            return closed.rcvd and closed.rcvd.code
+            return closed.rcvd.code if closed.rcvd else None
     raise AssertionError
 
 

@@ -47,11 +47,11 @@ SUPPLIER_URLS: list[str] = env.list("SUPPLIER_URLS", default=[], subcast=str.str
 # {% endif %}
 LOG_LEVEL = env.log_level("LOG_LEVEL", default=logging.INFO)
 positive = validate.Range(min=0, min_inclusive=False)
-REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", default=None if DEBUG else 15, validate=positive)
+REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", default=None if DEBUG else 10, validate=positive)
 # {% if cookiecutter.use_postgres %}
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20, validate=validate.Range(min=1))
-DATABASE_STATEMENT_TIMEOUT = env.float("DATABASE_STATEMENT_TIMEOUT", default=10, validate=positive)
-DATABASE_LOCK_TIMEOUT = env.float("DATABASE_LOCK_TIMEOUT", default=5, validate=positive)
+DATABASE_STATEMENT_TIMEOUT = env.float("DATABASE_STATEMENT_TIMEOUT", default=5, validate=positive)
+DATABASE_LOCK_TIMEOUT = env.float("DATABASE_LOCK_TIMEOUT", default=3, validate=positive)
 DISABLE_SERVER_SIDE_CURSORS = env.bool("DISABLE_SERVER_SIDE_CURSORS", default=False)
 # Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/embedded.
 EMBEDDED: dict[str, Any] = {
@@ -161,7 +161,7 @@ DATABASES = {
         "OPTIONS": {
             # A transaction that reads and then writes takes SQLite's write lock at once, and waits its turn for it.
             "transaction_mode": "IMMEDIATE",
-            "timeout": 10,
+            "timeout": 5,
             # Readers do not wait for the writer.
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },

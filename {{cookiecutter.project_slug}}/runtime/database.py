@@ -76,7 +76,8 @@ def limited(database: dict[str, Any]) -> dict[str, Any]:
         "check": check,
         "reconnect_timeout": 0,
         "reconnect_failed": give_up,
-        **options["pool"],
+        # The URL may say `pool=true` and no more.
+        **(options["pool"] if isinstance(options["pool"], dict) else {}),
     }
     if database["DISABLE_SERVER_SIDE_CURSORS"]:
         # PgBouncer refuses options: there they are set for the role.

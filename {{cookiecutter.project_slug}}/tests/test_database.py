@@ -26,7 +26,7 @@ class DatabaseTests(TransactionTestCase):
             limits = [await sync_to_async(asked)(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")]
 
         # Behind PgBouncer they are the role's own.
-        assert limits == ["10s", "5s"] or settings.DISABLE_SERVER_SIDE_CURSORS
+        assert limits == ["5s", "3s"] or settings.DISABLE_SERVER_SIDE_CURSORS
         assert connections.settings["default"]["OPTIONS"] == options
         assert not {"options", "connection_class"} & {*options, *options["pool"]}
 
@@ -35,10 +35,14 @@ class DatabaseTests(TransactionTestCase):
             {"OPTIONS": {"pool": {}, "options": "-c lock_timeout=1"}, "DISABLE_SERVER_SIDE_CURSORS": False}
         )
 
-        assert options["options"] == "-c statement_timeout=10000 -c lock_timeout=5000 -c lock_timeout=1"
+        assert options["options"] == "-c statement_timeout=5000 -c lock_timeout=3000 -c lock_timeout=1"
 
     async def test_pgbouncer_is_sent_no_options(self) -> None:
-        assert "options" not in database.limited({"OPTIONS": {"pool": {}}, "DISABLE_SERVER_SIDE_CURSORS": True})
+        for pool in ({}, True):
+            options = database.limited({"OPTIONS": {"pool": pool}, "DISABLE_SERVER_SIDE_CURSORS": True})
+
+            assert "options" not in options
+            assert options["pool"]["connection_class"] is ImpatientConnection
 
     @override_settings(DATABASE_STATEMENT_TIMEOUT=0.05 - database.GRACE)
     def test_a_server_that_does_not_answer_is_left(self) -> None:
