@@ -1,21 +1,18 @@
 """Telling the world what happened to products, once it has really happened."""
 
-import asyncio
 from functools import partial
 from typing import Any
 
 from asgiref.sync import async_to_sync
-from channels.layers import get_channel_layer
 from django.db import transaction
 from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from catalog.models import Product
+from runtime.channel_layer import tell
 
 # The group of sockets that hear of every product.
 PRODUCTS = "products"
-# Seconds that whoever saves a product waits for its announcement, at most.
-TIMEOUT = 2.0
 
 
 @receiver(post_save, sender=Product)
@@ -25,12 +22,11 @@ def announce_when_committed(instance: Product, using: str, raw: bool = False, **
     `update()` and `bulk_create()` send no signal, so what they save is not announced; nor is a loaded fixture.
     """
     if not raw:
-        # robust: the product is saved, whatever becomes of the announcement. Django logs its failure.
+        # robust: the product is saved, whatever becomes of the announcement.
         transaction.on_commit(partial(announce, instance.to_json()), using=using, robust=True)
 
 
 @async_to_sync
 async def announce(product: dict[str, object]) -> None:
-    """Send a product to every socket of the feed. Raises TimeoutError if the channel layer does not take it in time."""
-    async with asyncio.timeout(TIMEOUT):
-        await get_channel_layer().group_send(PRODUCTS, {"type": "product.saved", "product": product})
+    """Send a product to every socket of the feed, as far as the channel layer takes it (see `tell`)."""
+    await tell(PRODUCTS, {"type": "product.saved", "product": product})

@@ -10,17 +10,22 @@ from typing import Any
 from environs import (
     Env,
     EnvError,
-    # {% if cookiecutter.use_async_views %}
+    # {% if cookiecutter.use_async_views or cookiecutter.use_channels %}
     ValidationError,
     # {% endif %}
     validate,
 )
+# {% if cookiecutter.use_channels %}
+from redis.asyncio import BlockingConnectionPool
+# {% endif %}
 
 PROJECT_NAME = "{{ cookiecutter.project_name }}"
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-# {% if cookiecutter.use_async_views %}
+# {% if cookiecutter.use_async_views or cookiecutter.use_channels %}
 
+# {% endif %}
+# {% if cookiecutter.use_async_views %}
 def each_is_a_url(urls: list[str]) -> None:
     """Refuse a list with anything but http and https URLs in it, or with a password, which an answer would show."""
     is_url = validate.URL(schemes={"http", "https"}, require_tld=False)
@@ -31,6 +36,17 @@ def each_is_a_url(urls: list[str]) -> None:
                 raise ValidationError("a password")
         except ValidationError:
             raise ValidationError(f"{url!r} is not a URL such as https://supplier.example/quote") from None
+
+
+# {% endif %}
+# {% if cookiecutter.use_channels %}
+def leads_to_redis(url: str) -> None:
+    """Refuse what redis-py would, for its form or for an option that it does not know. Nothing is connected to."""
+    try:
+        BlockingConnectionPool.from_url(url or "redis://").make_connection()  # type: ignore[no-untyped-call]
+    except (TypeError, ValueError):
+        # Their words may show a password.
+        raise ValidationError("Must be a URL such as redis://localhost:6379/0.") from None
 
 
 # {% endif %}
@@ -64,11 +80,10 @@ DATABASE = EMBEDDED if DEBUG and not env.str("DATABASE_URL", default="") else en
 DATABASE = env.dj_db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 # {% endif %}
 # {% if cookiecutter.use_channels %}
-is_redis = validate.Regexp(r"$|(rediss?|unix)://", error="Must be a URL such as redis://localhost:6379/0.")
 REDIS_URL = (
-    env.str("REDIS_URL", default="", validate=is_redis)
+    env.str("REDIS_URL", default="", validate=leads_to_redis)
     if DEBUG
-    else env.str("REDIS_URL", validate=[not_blank, is_redis])
+    else env.str("REDIS_URL", validate=[not_blank, leads_to_redis])
 )
 # {% endif %}
 SHUTDOWN_DELAY = env.float("SHUTDOWN_DELAY", default=0 if DEBUG else 10, validate=validate.Range(min=0))
@@ -174,13 +189,31 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Without a REDIS_URL, development keeps messages in memory: they reach the sockets of this process only.
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        # redis-py gives up on a socket that is silent for 5 s; a feed may be silent for hours.
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
+        "BACKEND": "runtime.channel_layer.ChannelLayer",
+        "CONFIG": {
+            "hosts": [
+                {
+                    "address": REDIS_URL,
+                    # Seconds. Whoever waits for a message asks anew every 5 s, so an answer that takes longer than
+                    # this never comes: what holds a connection is hanging.
+                    "socket_timeout": 10,
+                    "socket_connect_timeout": 2,
+                    # Connections of a process, and the seconds that one is waited for.
+                    "max_connections": 50,
+                    "timeout": 10,
+                    # REDIS_URL may say otherwise after its question mark.
+                }
+            ]
+        },
     }
     if REDIS_URL
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
+
+# The most bytes of a frame that a socket may send; its frames a second, and how many of them may come at once.
+WEBSOCKET_MAX_SIZE = 64 * 1024
+WEBSOCKET_RATE = 20
+WEBSOCKET_BURST = 200
 
 # {% endif %}
 # Bytes that a request's body may have, files and all: it is refused before more of it is stored. Of what is no file, a
