@@ -34,7 +34,7 @@ class FrameTests(TransactionTestCase):
 
     async def test_no_malformed_frame_ends_the_connection(self) -> None:
         async with connected() as socket:
-            for text in ("{", "null", "[]", '"ping"', "{}", '{"type": "pong"}', "[" * 100_000):
+            for text in ("{", "null", "[]", '"ping"', "{}", '{"type": "pong"}', "[" * 60_000):
                 await socket.send(text=text)
                 answer = await socket.receive()
                 assert answer["type"] == "error", text
