@@ -25,15 +25,22 @@ UNFINISHED = "UNFINISHED"
 # What each toggle adds to a service that does not have it, in files and folders. `!` marks what its absence adds.
 MANIFEST = {
     "use_channels": [
+        "accounts/sessions.py",
         "catalog/consumers.py",
         "catalog/events.py",
         "catalog/routing.py",
         "catalog/static/catalog/feed.js",
+        "runtime/channel_layer.py",
         "runtime/origins.py",
+        "runtime/sessions.py",
+        "runtime/sockets.py",
         "tests/sockets.py",
+        "tests/test_channel_layer.py",
         "tests/test_consumers.py",
         "tests/test_events.py",
         "tests/test_origins.py",
+        "tests/test_sessions.py",
+        "tests/test_sockets.py",
     ],
     "!use_channels": [
         "runtime/protocols.py",

@@ -7,3 +7,9 @@ class AccountsConfig(AppConfig):
     """The users of the service."""
 
     name = "accounts"
+    # {% if cookiecutter.use_channels %}
+
+    def ready(self) -> None:
+        """Connect the signal handlers."""
+        from accounts import sessions  # noqa: F401
+    # {% endif %}

@@ -18,9 +18,6 @@ from catalog.routing import websocket_urlpatterns  # noqa: E402
 # {% if cookiecutter.use_postgres %}
 from runtime.database import connection_pools  # noqa: E402
 # {% endif %}
-# {% if cookiecutter.use_channels %}
-from runtime.draining import ClosedSockets  # noqa: E402
-# {% endif %}
 # {% if cookiecutter.use_async_views %}
 from runtime.http import shared_client  # noqa: E402
 # {% endif %}
@@ -30,6 +27,10 @@ from runtime.origins import AllowedOrigin  # noqa: E402
 # {% else %}
 from runtime.protocols import HTTPOnly  # noqa: E402
 # {% endif %}
+# {% if cookiecutter.use_channels %}
+from runtime.sessions import Sessions  # noqa: E402
+from runtime.sockets import Sockets  # noqa: E402
+# {% endif %}
 from runtime.threads import LentThreads, drained_threads  # noqa: E402
 from runtime.watchdog import watched_loop  # noqa: E402
 
@@ -37,7 +38,7 @@ from runtime.watchdog import watched_loop  # noqa: E402
 protocols = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedOrigin(ClosedSockets(URLRouter(websocket_urlpatterns))),
+        "websocket": AllowedOrigin(Sockets(Sessions(URLRouter(websocket_urlpatterns)))),
     }
 )
 # {% else %}
