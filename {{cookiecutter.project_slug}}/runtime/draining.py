@@ -11,34 +11,16 @@ are cut off. SIGINT (Ctrl-C) skips the delay, and another signal goes on to what
 """
 
 import asyncio
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Iterator,
-    # {% if cookiecutter.use_channels %}
-    Mapping,
-    # {% endif %}
-)
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
-# {% if cookiecutter.use_channels %}
-from typing import Any
-# {% endif %}
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
-# {% if cookiecutter.use_channels %}
-from runtime.asgi import Application, Receive, Scope, Send
-
-# {% endif %}
 # Seconds in which another signal is but an echo: a terminal sends it to all processes, and the main one passes it on.
 ECHO = 1.0
 # Seconds in which those have ended who were told to.
 TOLD_TIMEOUT = 5.0
-# {% if cookiecutter.use_channels %}
-# By this close code a client knows that it should connect again: the one of a service that restarts.
-SERVICE_RESTART = 1012
-# {% endif %}
 
 
 class Stop:
@@ -127,33 +109,3 @@ async def until_stopping[Item](items: AsyncIterator[Item]) -> AsyncIterator[Item
                 return
             raise
         yield item
-# {% if cookiecutter.use_channels %}
-
-
-class ClosedSockets:
-    """Wrap an ASGI application of sockets, so that the service closes them when it stops, and their consumers know."""
-
-    def __init__(self, application: Application) -> None:
-        self.application = application
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on until then."""
-        stop, loop = get_stop(), asyncio.get_running_loop()
-
-        async def receive_until_stopping() -> Mapping[str, Any]:
-            patience = asyncio.timeout(None)
-            try:
-                async with patience:
-                    with stop.told(lambda: patience.reschedule(loop.time())):
-                        return await receive()
-            except TimeoutError:
-                if not patience.expired():
-                    raise
-                with suppress(OSError):  # it has gone
-                    await send({"type": "websocket.close", "code": SERVICE_RESTART})
-                return {"type": "websocket.disconnect", "code": SERVICE_RESTART}
-
-        # The server should know when it has ended.
-        with stop.told(lambda: None):
-            await self.application(scope, receive_until_stopping, send)
-# {% endif %}

@@ -3,6 +3,9 @@
 # {% if cookiecutter.asgi_server == "uvicorn" %}
 import asyncio
 # {% elif cookiecutter.asgi_server == "daphne" %}
+# {% if cookiecutter.use_channels %}
+import asyncio
+# {% endif %}
 import json
 import time
 from http import HTTPStatus
@@ -22,6 +25,9 @@ from django.conf import settings
 from twisted.web.http import HTTPChannel
 
 from runtime.bodies import LINGER, SLOWEST
+# {% if cookiecutter.use_channels %}
+from runtime.sockets import TOO_MANY_FRAMES
+# {% endif %}
 
 # {% endif %}
 # Seconds that the headers of a request may take, from the first of the connection or the end of the last request.
@@ -141,12 +147,60 @@ class LimitedSocket(WebSocketsSansIOProtocol):
 # {% elif cookiecutter.asgi_server == "daphne" %}
 
 
-def limit_clients(server: Server) -> None:
-    """Have a server, which is about to serve, put these limits on its clients."""
-    server.http_factory.protocol = LimitedChannel
-    server.http_factory.timeOut = HEADER_TIMEOUT
-    # A frame that breaks the rules is answered with the code that says which.
-    server.ws_factory.setProtocolOptions(failByDrop=False)
+# {% if cookiecutter.use_channels %}
+class Outgoing:
+    """What is on its way to a client, as Twisted tells it (an `IPushProducer`)."""
+
+    def __init__(self) -> None:
+        self.has_room = asyncio.Event()
+        self.resumeProducing()
+
+    def pauseProducing(self) -> None:  # noqa: N802
+        """Note that the connection holds as much as it should."""
+        self.has_room.clear()
+
+    def resumeProducing(self) -> None:  # noqa: N802
+        """Note that the client has taken it."""
+        self.has_room.set()
+
+    # There will never be room, and nobody need wait for it.
+    stopProducing = resumeProducing  # noqa: N815
+
+
+# {% endif %}
+class LimitedServer(Server):
+    """Daphne, which puts these limits on its clients."""
+
+    def limit(self) -> None:
+        """Put them on all to come, once the server has what it makes connections with."""
+        self.http_factory.protocol = LimitedChannel
+        self.http_factory.timeOut = HEADER_TIMEOUT
+        # A frame that breaks the rules is answered with the code that says which.
+        self.ws_factory.setProtocolOptions(failByDrop=False)
+    # {% if cookiecutter.use_channels %}
+
+    async def handle_reply(self, protocol: Any, message: Any) -> None:
+        """Send one message of the application's, and wait until its client takes more.
+
+        Daphne itself takes what it is given, and keeps it for a client that is slow, without bound.
+        """
+        if message["type"] == "websocket.close" and hasattr(protocol, "outgoing"):
+            if message.get("code") == TOO_MANY_FRAMES:
+                # The many that are on their way would keep everybody waiting.
+                protocol.transport.pauseProducing()
+            protocol.sendCloseFrame(code=message.get("code", 1000))
+            return
+        await super().handle_reply(protocol, message)
+        if "disconnected" in self.connections.get(protocol, {"disconnected": True}):
+            return
+        if message["type"] == "websocket.accept":
+            protocol.outgoing = Outgoing()
+            # Until the handshake this was the protocol of HTTP.
+            protocol.unregisterProducer()
+            protocol.registerProducer(protocol.outgoing, True)
+        elif message["type"] == "websocket.send":
+            await protocol.outgoing.has_room.wait()
+    # {% endif %}
 
 
 class LimitedChannel(cast(Any, HTTPChannel)):  # type: ignore[misc]

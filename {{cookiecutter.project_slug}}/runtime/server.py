@@ -19,9 +19,6 @@ import time
 # {% if cookiecutter.asgi_server == "granian" %}
 from collections.abc import Awaitable, Mapping
 # {% endif %}
-# {% if cookiecutter.asgi_server == "daphne" %}
-from functools import partial
-# {% endif %}
 # {% if cookiecutter.asgi_server == "uvicorn" %}
 from socket import socket
 from types import FrameType
@@ -36,7 +33,7 @@ from weakref import WeakSet
 # {% if cookiecutter.asgi_server == "daphne" %}
 from daphne.access import AccessLogGenerator
 from daphne.endpoints import build_endpoint_description_strings
-from daphne.server import Server, reactor, twisted_loop
+from daphne.server import reactor, twisted_loop
 # {% elif cookiecutter.asgi_server == "uvicorn" %}
 import uvicorn
 # {% endif %}
@@ -57,12 +54,7 @@ from uvicorn.supervisors import multiprocess
 # {% if cookiecutter.asgi_server == "granian" %}
 from runtime.asgi import Application, Receive, Scope, Send
 # {% endif %}
-from runtime.draining import (
-    # {% if cookiecutter.asgi_server == "daphne" and cookiecutter.use_channels %}
-    SERVICE_RESTART,
-    # {% endif %}
-    get_stop,
-)
+from runtime.draining import get_stop
 # {% if cookiecutter.asgi_server == "uvicorn" %}
 from runtime.limits import (
     LimitedProtocol,
@@ -73,7 +65,7 @@ from runtime.limits import (
 # {% elif cookiecutter.asgi_server == "granian" %}
 from runtime.limits import HEADER_TIMEOUT, MAX_HEADER_SIZE
 # {% else %}
-from runtime.limits import limit_clients
+from runtime.limits import LimitedServer
 # {% endif %}
 
 # {% if cookiecutter.asgi_server != "daphne" %}
@@ -230,7 +222,7 @@ class MainProcess(MPServer):
         super()._stop_workers()
 # {% else %}
 
-class LifespanServer(Server):
+class LifespanServer(LimitedServer):
     """Daphne, which speaks lifespan, is drained before it stops, and cuts off in the end what has not finished."""
 
     def run(self) -> None:
@@ -244,7 +236,7 @@ class LifespanServer(Server):
         lifespan = twisted_loop.create_task(self.application(scope, self.events.get, self.answers.put))
         self.tell("lifespan.startup")
         stopping = twisted_loop.create_task(self.stop_when_told())
-        self.ready_callable = partial(limit_clients, self)
+        self.ready_callable = self.limit
         try:
             super().run()
         finally:
@@ -274,12 +266,6 @@ class LifespanServer(Server):
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:
         """Send what the application says, and act on it."""
-        # {% if cookiecutter.use_channels %}
-        if message.get("code") == SERVICE_RESTART and protocol.state == protocol.STATE_OPEN:
-            # Daphne itself would find the code invalid.
-            protocol.sendCloseFrame(SERVICE_RESTART)
-            return
-        # {% endif %}
         if (b"Connection", b"close") in message.get("headers", ()) and protocol.channel is not None:
             # Daphne itself would say so, and wait for the next request all the same.
             protocol.channel.persistent = False
@@ -341,6 +327,7 @@ def serve(
         http=LimitedProtocol,
         # {% if cookiecutter.use_channels %}
         ws=LimitedSocket,
+        ws_max_size=settings.WEBSOCKET_MAX_SIZE,
         # {% endif %}
         # Its messages go through the service's own LOGGING.
         log_config=None,
@@ -381,6 +368,8 @@ def serve(
         # {% if cookiecutter.use_channels %}
         # Seconds that a consumer has to accept a socket.
         websocket_connect_timeout=5,
+        websocket_max_message_size=settings.WEBSOCKET_MAX_SIZE,
+        websocket_max_frame_size=settings.WEBSOCKET_MAX_SIZE,
         # {% endif %}
         action_logger=AccessLogGenerator(sys.stdout),
     ).run()

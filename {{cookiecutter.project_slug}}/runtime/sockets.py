@@ -6,6 +6,7 @@ when what its consumer needs is down, it is closed with a code that a client can
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 from channels.exceptions import ChannelFull
@@ -14,9 +15,11 @@ from django.db import InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
 from runtime.asgi import Application, Receive, Scope, Send
+from runtime.draining import get_stop
 
 # Close codes. README.md lists them for those who write clients.
 GOING_AWAY = 1001
+SERVICE_RESTART = 1012
 TOO_MANY_FRAMES = 1008
 FRAME_TOO_LONG = 1009
 TRY_AGAIN_LATER = 1013
@@ -190,7 +193,8 @@ class Sockets:
         socket = Socket(receive, send)
         open_sockets.add(socket)
         try:
-            await socket.serve(self.application, {**scope, "end": socket.end})
+            with get_stop().told(partial(socket.end, SERVICE_RESTART)):
+                await socket.serve(self.application, {**scope, "end": socket.end})
         finally:
             open_sockets.discard(socket)
 
@@ -206,55 +210,6 @@ def forget(task: asyncio.Future[Any]) -> None:
         task.exception()
 
 
-# {% if cookiecutter.asgi_server == "daphne" %}
-class Outgoing:
-    """What is on its way to a client, as Twisted tells it (an `IPushProducer`)."""
-
-    def __init__(self) -> None:
-        self.has_room = asyncio.Event()
-        self.resumeProducing()
-
-    def pauseProducing(self) -> None:  # noqa: N802
-        """Note that the connection holds as much as it should."""
-        self.has_room.clear()
-
-    def resumeProducing(self) -> None:  # noqa: N802
-        """Note that the client has taken it."""
-        self.has_room.set()
-
-    # There will never be room, and nobody need wait for it.
-    stopProducing = resumeProducing  # noqa: N815
-
-
-class SocketServer:
-    """What Daphne's server lacks: flow control, and the codes below 3000, which it raises an exception for."""
-
-    async def handle_reply(self, protocol: Any, message: Any) -> None:
-        """Send one message of the application's, and wait until its client takes more.
-
-        Daphne itself takes what it is given, and keeps it for a client that is slow, without bound.
-        """
-        if message["type"] == "websocket.close" and hasattr(protocol, "outgoing"):
-            if message.get("code") == TOO_MANY_FRAMES:
-                # The many that are on their way would keep everybody waiting.
-                protocol.transport.pauseProducing()
-            protocol.sendCloseFrame(code=message.get("code", 1000))
-            return
-        await super().handle_reply(protocol, message)  # type: ignore[misc]
-        if "disconnected" in self.connections.get(protocol, {"disconnected": True}):  # type: ignore[attr-defined]
-            return
-        if message["type"] == "websocket.accept":
-            # Where a frame is too long for Daphne already, the client hears of it (1009).
-            protocol.failByDrop = False
-            protocol.outgoing = Outgoing()
-            # Until the handshake this was the protocol of HTTP.
-            protocol.unregisterProducer()
-            protocol.registerProducer(protocol.outgoing, True)
-        elif message["type"] == "websocket.send":
-            await protocol.outgoing.has_room.wait()
-
-
-# {% endif %}
 reported: dict[type[Exception], float] = {}
 
 
