@@ -19,6 +19,7 @@ TRACES = {
 # connection of HTTP a channel.
 INNOCENT = {
     ("use_channels", "runtime/protocols.py"),
+    ("use_channels", "runtime/limits.py"),
     ("use_channels", "runtime/server.py"),
     ("use_channels", "tests/test_protocols.py"),
 }

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.exceptions import RequestAborted
 from django.http import HttpResponse
 from django.utils.log import log_response
 
@@ -33,8 +34,8 @@ class BodyRefusedError(Exception):
 async def read_body(scope: Scope, receive: Receive) -> IO[bytes]:
     """Return the body of a request: in memory, where it already is, unless it comes in several parts.
 
-    Raises BodyRefusedError for a body of more than `settings.REQUEST_MAX_SIZE` bytes (413), one that is late (408), and
-    one that breaks off or is malformed (400), where the server does not refuse that.
+    Raises BodyRefusedError for a body of more than `settings.REQUEST_MAX_SIZE` bytes (413), or one that is late (408);
+    RequestAborted if it breaks off.
     """
     headers = dict(scope["headers"])
     if b"content-length" in headers or b"transfer-encoding" in headers or scope.get("http_version") == "2":
@@ -74,7 +75,7 @@ async def spool(message: Mapping[str, Any], receive: Receive) -> IO[bytes]:
                 return body
             behind = max(0.0, now() - started - size / SLOWEST)
             message = await receive_within(settings.REQUEST_BODY_TIMEOUT - behind, receive)
-    raise BodyRefusedError(400, "The body breaks off.")
+    raise RequestAborted
 
 
 def check_size(size: int) -> None:

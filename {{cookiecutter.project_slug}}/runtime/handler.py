@@ -44,6 +44,12 @@ class Handler(ASGIHandler):
         """Answer a request; stop when its client leaves."""
         try:
             body = await read_body(scope, receive)
+        except RequestAborted:
+            # {% if cookiecutter.asgi_server == "granian" %}
+            # This is all that granian says of a malformed body, which it would answer with a 500.
+            await refuse_body(BodyRefusedError(400, "The body breaks off, or is malformed."), scope, receive, send)
+            # {% endif %}
+            return
         except BodyRefusedError as refused:
             await refuse_body(refused, scope, receive, send)
             return

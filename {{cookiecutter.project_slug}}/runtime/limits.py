@@ -203,7 +203,7 @@ class LimitedServer(Server):
     # {% endif %}
 
 
-class LimitedChannel(cast(Any, HTTPChannel)):  # type: ignore[misc]
+class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
     """A connection that is answered and closed when a request does not end: Daphne itself would store all of it."""
 
     # Once it is answered, what still comes is thrown away.
