@@ -100,7 +100,10 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
     "words": (b"hello\r\n\r\n", 400),
     "version 9.9": (b"GET / HTTP/9.9\r\n" + HOST + b"\r\n", 400),
     "no protocol": (b"GET / HTTQ/1.1\r\n" + HOST + b"\r\n", 400),
-    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"x" * 200, 400),
+    "HTTP/2": (
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"x" * 200,
+        {"uvicorn": 400, "granian": "closed", "daphne": 400},
+    ),
     "no path": (b"GET  HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "NUL in path": (get(b"/\x00"), 400),
     "encoded NUL": (get(b"/%00"), 404),
@@ -143,16 +146,20 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
         {"uvicorn": 400, "granian": 400, "daphne": 413},
     ),
     "long length": (post(b"Content-Length: 9223372036854775807\r\n"), 413),
-    # Too much of something. Daphne counts lines and bytes of headers apart.
-    "long path": (get(b"/" + b"a" * 70_000), 431),
-    "long header": (get(LIVE, HOST + b"X-A: " + b"a" * 70_000 + b"\r\n"), 431),
+    # Too much of something. Daphne counts lines and bytes of headers apart; granian has a larger limit of its own, and
+    # with HTTP/1 alone does not heed ours.
+    "long path": (get(b"/" + b"a" * 70_000), {"uvicorn": 431, "granian": 414, "daphne": 431}),
+    "long header": (
+        get(LIVE, HOST + b"X-A: " + b"a" * 70_000 + b"\r\n"),
+        {"uvicorn": 431, "granian": 200, "daphne": 431},
+    ),
     "many headers": (
         get(LIVE, HOST + b"".join(b"X-%d: a\r\n" % number for number in range(10_000))),
         {"uvicorn": 431, "granian": 431, "daphne": 400},
     ),
     "many cookies": (
         get(b"/admin/", HOST + b"Cookie: " + b"; ".join(b"a%d=1" % number for number in range(10_000)) + b"\r\n"),
-        431,
+        {"uvicorn": 431, "granian": 302, "daphne": 431},
     ),
     "many parameters": (get(b"/api/products/?" + b"&".join(b"a%d=1" % number for number in range(1_500))), 400),
     "many fields": (post(b"Content-Length: 20000\r\n", b"a=1&" * 5_000), 403),
@@ -246,6 +253,8 @@ def expected_of(cases: dict[str, tuple[bytes, Expected]], name: str) -> dict[str
 def test_malformed_requests(server: Server, name: str) -> None:
     with others_served(server):
         outcomes = {case: ask(server.url, sent) for case, (sent, _) in MALFORMED.items()}
+        # No server takes this much, whether or not its answer is still read.
+        assert ask(server.url, get(LIVE, HOST + b"X-A: " + b"a" * MEBIBYTE)) in {431, "closed"}
     assert outcomes == expected_of(MALFORMED, name)
 
 

@@ -46,8 +46,8 @@ async def read_body(scope: Scope, receive: Receive) -> IO[bytes]:
         # The server already knows that there is none.
         message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
-        body = message.get("body", b"")
-        check_size(len(body))
+        if body := message.get("body", b""):
+            check_size(len(body))
         return BytesIO(body)
     return await spool(message, receive)
 
