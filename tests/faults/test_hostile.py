@@ -146,8 +146,7 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
         {"uvicorn": 400, "granian": 400, "daphne": 413},
     ),
     "long length": (post(b"Content-Length: 9223372036854775807\r\n"), 413),
-    # Too much of something. Daphne counts lines and bytes of headers apart; granian has a larger limit of its own, and
-    # with HTTP/1 alone does not heed ours.
+    # Too much of something. Daphne counts lines and bytes of headers apart; granian has a larger limit of its own.
     "long path": (get(b"/" + b"a" * 70_000), {"uvicorn": 431, "granian": 414, "daphne": 431}),
     "long header": (
         get(LIVE, HOST + b"X-A: " + b"a" * 70_000 + b"\r\n"),

@@ -32,7 +32,7 @@ from runtime.sockets import TOO_MANY_FRAMES
 # {% endif %}
 # Seconds that the headers of a request may take, from the first of the connection or the end of the last request.
 HEADER_TIMEOUT = 10
-# {% if cookiecutter.asgi_server != "daphne" %}
+# {% if cookiecutter.asgi_server == "uvicorn" %}
 # Bytes that they may have.
 MAX_HEADER_SIZE = 64 * 1024
 # {% endif %}
@@ -173,7 +173,7 @@ class LimitedServer(Server):
 
     def limit(self) -> None:
         """Put them on all to come, once the server has what it makes connections with."""
-        self.http_factory.protocol = LimitedChannel
+        self.http_factory.protocol = LimitedConnection
         self.http_factory.timeOut = HEADER_TIMEOUT
         # A frame that breaks the rules is answered with the code that says which.
         self.ws_factory.setProtocolOptions(failByDrop=False)

@@ -63,7 +63,7 @@ from runtime.limits import (
     # {% endif %}
 )
 # {% elif cookiecutter.asgi_server == "granian" %}
-from runtime.limits import HEADER_TIMEOUT, MAX_HEADER_SIZE
+from runtime.limits import HEADER_TIMEOUT
 # {% else %}
 from runtime.limits import LimitedServer
 # {% endif %}
@@ -353,7 +353,7 @@ def serve(
         backpressure=10_000,
         # Until it knows the version of HTTP, it waits for ever.
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT * 1000, max_buffer_size=MAX_HEADER_SIZE),
+        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT * 1000),
         # Seconds after which a worker is killed that does not end: none should ever need them.
         workers_kill_timeout=int(settings.SHUTDOWN_DELAY + settings.SHUTDOWN_GRACE) + CLOSING_TIMEOUT,
         # One that dies is replaced, as uvicorn does; two deaths within seconds end the service.

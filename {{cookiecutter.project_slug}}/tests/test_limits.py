@@ -105,6 +105,6 @@ def test_the_server_is_told() -> None:
     with mock.patch.object(server, "Granian") as granian:
         server.serve("config.asgi:application", "127.0.0.1", 8000)
 
-    told = granian.call_args.kwargs["http1_settings"]
-    assert (told.header_read_timeout, told.max_buffer_size) == (limits.HEADER_TIMEOUT * 1000, limits.MAX_HEADER_SIZE)
+    told = granian.call_args.kwargs
+    assert told["http1_settings"].header_read_timeout == limits.HEADER_TIMEOUT * 1000
 # {% endif %}
