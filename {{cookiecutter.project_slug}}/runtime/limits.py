@@ -1,11 +1,9 @@
 """What {{ cookiecutter.asgi_server }} takes from a client before the application hears of it, beside its own limits."""
 
-# {% if cookiecutter.asgi_server == "uvicorn" %}
-import asyncio
-# {% elif cookiecutter.asgi_server == "daphne" %}
-# {% if cookiecutter.use_channels %}
+# {% if cookiecutter.asgi_server == "uvicorn" or cookiecutter.asgi_server == "daphne" and cookiecutter.use_channels %}
 import asyncio
 # {% endif %}
+# {% if cookiecutter.asgi_server == "daphne" %}
 import json
 import time
 from http import HTTPStatus

@@ -38,7 +38,7 @@ class DatabaseTests(TransactionTestCase):
         assert options["options"] == "-c statement_timeout=5000 -c lock_timeout=3000 -c lock_timeout=1"
 
     async def test_pgbouncer_is_sent_no_options(self) -> None:
-        for pool in ({}, True):
+        for pool in ({"max_size": 4}, True):
             options = database.limited({"OPTIONS": {"pool": pool}, "DISABLE_SERVER_SIDE_CURSORS": True})
 
             assert "options" not in options

@@ -81,7 +81,7 @@ def answered(*parts: bytes) -> bytes:
     return bytes(transport.value())
 
 
-def test_headers_that_do_not_end_are_not_waited_for() -> None:
+def test_a_request_that_does_not_end_is_not_waited_for() -> None:
     assert answered(b"POST /").startswith(b"HTTP/1.1 408 ")
     # Nor if they go on.
     assert answered(POST, b"X-A: ", *[b"a"] * 20).startswith(b"HTTP/1.1 408 ")
@@ -102,7 +102,7 @@ def test_what_is_too_long_is_refused() -> None:
 
 
 def test_the_server_is_told() -> None:
-    with mock.patch.object(server, "Granian") as granian:
+    with mock.patch.object(server, "MainProcess") as granian:
         server.serve("config.asgi:application", "127.0.0.1", 8000)
 
     told = granian.call_args.kwargs
