@@ -59,6 +59,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self.handles_a_request():
             self.header_size += len(data)
         super().data_received(data)
+        # {% if cookiecutter.use_channels %}
+        if self.transport.get_protocol() is not self:
+            # It has become a socket's.
+            return
+        # {% endif %}
         if self.handles_a_request():
             self.header_size = 0
             self.stop_timer()

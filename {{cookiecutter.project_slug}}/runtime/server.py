@@ -356,7 +356,7 @@ def serve(
         http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT * 1000),
         # Seconds after which a worker is killed that does not end: none should ever need them.
         workers_kill_timeout=int(settings.SHUTDOWN_DELAY + settings.SHUTDOWN_GRACE) + CLOSING_TIMEOUT,
-        # One that dies is replaced, as uvicorn does; two deaths within seconds end the service.
+        # One that dies is replaced; two deaths within seconds end the service.
         respawn_failed_workers=True,
     ).serve(target_loader=load)
     # {% else %}
