@@ -1,4 +1,4 @@
-"""A little of what `make faults` tries, in every run: a service that loses its database, and clients without manners."""
+"""A little of what `make faults` tries, in every run: a service without its database, and clients without manners."""
 
 import http.client
 from pathlib import Path
