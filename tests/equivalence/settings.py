@@ -58,6 +58,7 @@ SETTINGS: dict[str, Any] = {
     "LOGGING_CONFIG": None,
     # Ours.
     "MAX_THREADS": 4,
+    "REQUEST_TIMEOUT": 15,
     "REQUEST_MAX_SIZE": 10 * 1024 * 1024,
     "REQUEST_BODY_TIMEOUT": 20.0,
 }
