@@ -16,10 +16,11 @@ demo: $(UV)
 test: .venv
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(ARGS)
 
-# Looks five times as hard for what goes wrong rarely: orders of events, odd answers, what many requests leave behind.
+# Looks five times as hard for what goes wrong rarely: orders of events, odd answers, what many requests leave behind. And
+# runs all tests of every service, where `make test` runs those that are the same on another server on that one alone.
 thorough: .venv
 	EFFORT=5 .venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 3600 $(ARGS) \
-		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py
+		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py tests/test_combinations.py
 
 # Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer and
 # HAProxy: `apt install pgbouncer haproxy`.

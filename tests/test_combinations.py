@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from contract import speak
 from effects import check_files, check_traces
+from effort import EFFORT
 from form import check_form
-from matrix import COMBINATIONS, PAIRWISE, Answers, identify
+from matrix import COMBINATIONS, PAIRWISE, SERVERS, TOGGLES, Answers, identify
 from rendering import succeed, text_files
 from serving import made_by, served
 
@@ -48,12 +49,34 @@ def test_passes_its_own_tests(
     # A folder of its own, for pytest tidies up in the one that runs at the same time would share.
     arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--basetemp={service.parent / 'tmp'}"]
 
-    if answers not in PAIRWISE:
+    if EFFORT == 1 and answers not in PAIRWISE:
         # It initialises a PostgreSQL, which takes as long as all the other tests and is the same whatever was answered.
         arguments.append("--ignore=tests/test_embedded.py")
+        arguments += what_the_server_changes(
+            service, rendered(answers | {"asgi_server": server_for_all_tests(answers)})
+        )
 
     output = succeed(service, "pytest", *arguments, **environment)
     assert re.search(r"^\d+ passed in", output, re.MULTILINE), f"something was skipped, or nothing ran:\n{output}"
+
+
+def server_for_all_tests(answers: Answers) -> str:
+    """Return the server with which a service runs all of its tests; each has a third of the services."""
+    number = sum(2**bit for bit, toggle in enumerate(TOGGLES) if answers[toggle])
+    return SERVERS[number % len(SERVERS)]
+
+
+def what_the_server_changes(service: Path, other: Path) -> list[str]:
+    """Return the tests of those modules in which a service differs from one on another server: all, if it is the same.
+
+    The other modules are the same to the letter, and so are their tests, which the other service runs.
+    """
+    if service == other:
+        return []
+    modules = [path.relative_to(service) for path in service.rglob("*.py")]
+    changed = {path for path in modules if (service / path).read_bytes() != (other / path).read_bytes()}
+    theirs = {Path(f"tests/test_{path.stem}.py") for path in changed} | {Path("tests/test_asgi.py")}
+    return [str(path) for path in modules if path in theirs or (path in changed and path.match("tests/test_*.py"))]
 
 
 def test_serves_its_contract(
