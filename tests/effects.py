@@ -1,6 +1,7 @@
 """What each answer must leave in a service, and what it must not."""
 
 import re
+from pathlib import Path
 
 from matrix import ROOT, SERVERS, Answers
 from rendering import load_hook
@@ -75,3 +76,16 @@ def check_traces(files: dict[str, str], answers: Answers) -> None:
     for toggle, sign in SIGNS.items():
         assert bool(re.search(sign, everything)) == answers[toggle], f"{toggle} and {sign!r}"
     assert answers["asgi_server"] in files["pyproject.toml"]
+
+
+def what_the_server_changes(service: Path, other: Path) -> list[str]:
+    """Return the tests of those modules in which a service differs from one on another server: all, if it is the same.
+
+    The other modules are the same to the letter, and so are their tests, which the other service runs.
+    """
+    if service == other:
+        return []
+    modules = [path.relative_to(service) for path in service.rglob("*.py")]
+    changed = {path for path in modules if (service / path).read_bytes() != (other / path).read_bytes()}
+    theirs = {Path(f"tests/test_{path.stem}.py") for path in changed} | {Path("tests/test_asgi.py")}
+    return [str(path) for path in modules if path in theirs or (path in changed and path.match("tests/test_*.py"))]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from contract import speak
-from effects import check_files, check_traces
+from effects import check_files, check_traces, what_the_server_changes
 from effort import EFFORT
 from form import check_form
-from matrix import COMBINATIONS, PAIRWISE, SERVERS, TOGGLES, Answers, identify
+from matrix import COMBINATIONS, PAIRWISE, Answers, identify, server_for_all_tests
 from rendering import succeed, text_files
 from serving import made_by, served
 
@@ -58,25 +58,6 @@ def test_passes_its_own_tests(
 
     output = succeed(service, "pytest", *arguments, **environment)
     assert re.search(r"^\d+ passed in", output, re.MULTILINE), f"something was skipped, or nothing ran:\n{output}"
-
-
-def server_for_all_tests(answers: Answers) -> str:
-    """Return the server with which a service runs all of its tests; each has a third of the services."""
-    number = sum(2**bit for bit, toggle in enumerate(TOGGLES) if answers[toggle])
-    return SERVERS[number % len(SERVERS)]
-
-
-def what_the_server_changes(service: Path, other: Path) -> list[str]:
-    """Return the tests of those modules in which a service differs from one on another server: all, if it is the same.
-
-    The other modules are the same to the letter, and so are their tests, which the other service runs.
-    """
-    if service == other:
-        return []
-    modules = [path.relative_to(service) for path in service.rglob("*.py")]
-    changed = {path for path in modules if (service / path).read_bytes() != (other / path).read_bytes()}
-    theirs = {Path(f"tests/test_{path.stem}.py") for path in changed} | {Path("tests/test_asgi.py")}
-    return [str(path) for path in modules if path in theirs or (path in changed and path.match("tests/test_*.py"))]
 
 
 def test_serves_its_contract(
