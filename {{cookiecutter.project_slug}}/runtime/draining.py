@@ -35,15 +35,19 @@ class Stop:
         # What tells those who would not end of themselves.
         self.listeners: set[Callable[[], None]] = set()
 
-    def ask(self, hurry: bool = False) -> None:
-        """Begin to drain, as SIGTERM asks, or to stop, in a hurry. If it has begun already, go on to what is next."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+    def begin(self) -> None:
+        """Begin to drain, unless it has begun."""
         if not self.draining.is_set():
             self.draining.set()
-            self.asked = now
+            loop = asyncio.get_running_loop()
+            self.asked = loop.time()
             loop.call_later(settings.SHUTDOWN_DELAY, self.stop)
-        elif now - self.asked > ECHO:
+
+    def ask(self, hurry: bool = False) -> None:
+        """Begin to drain, as SIGTERM asks, or to stop, in a hurry. If it has begun already, go on to what is next."""
+        self.begin()
+        now = asyncio.get_running_loop().time()
+        if now - self.asked > ECHO:
             self.asked = now
             if self.stopping.is_set():
                 self.over.set()

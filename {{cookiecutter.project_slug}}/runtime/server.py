@@ -80,8 +80,12 @@ class DrainedServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop. uvicorn itself would raise the signal again in the end, and exit as if it had been killed."""
-        stop = get_stop()
-        asyncio.get_running_loop().call_soon_threadsafe(stop.ask, sig == signal.SIGINT or not self.started)
+        stop, loop = get_stop(), asyncio.get_running_loop()
+        if self.config.workers > 1 and sig == signal.SIGTERM:
+            # The supervisor sends it to all, even to one that it has hurried.
+            loop.call_soon_threadsafe(stop.begin)
+        else:
+            loop.call_soon_threadsafe(stop.ask, sig == signal.SIGINT or not self.started)
 
     async def on_tick(self, counter: int) -> bool:
         """Tell, ten times a second, whether to stop."""
@@ -167,7 +171,8 @@ class DrainedWorker:
         """Open and close what the application needs, and stop granian in between."""
         stop, loop = get_stop(), asyncio.get_running_loop()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        loop.add_signal_handler(signal.SIGTERM, stop.ask)
+        # The main process sends it to all, even to one that it has hurried.
+        loop.add_signal_handler(signal.SIGTERM, stop.begin)
         loop.add_signal_handler(HURRY, stop.ask, True)
         stopping = asyncio.create_task(self.stop_granian())
 

@@ -69,6 +69,8 @@ async def test_each_signal_goes_on_to_the_next_phase_unless_it_is_an_echo(monkey
     stop.ask()
     assert phase(stop) == "draining"
     monkeypatch.setattr(draining, "ECHO", -1)
+    stop.begin()
+    assert phase(stop) == "draining"
     stop.ask()
     assert phase(stop) == "stopping"
     stop.ask()
