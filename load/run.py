@@ -31,7 +31,7 @@ USERS = 48
 # Seconds between two looks at the service's processes.
 INTERVAL = 0.5
 # Seconds that users may take to come to an end, which is longer than they wait for an answer.
-STOP_TIMEOUT = 15
+STOP_TIMEOUT = 20
 
 
 @dataclass(frozen=True)

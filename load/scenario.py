@@ -23,7 +23,7 @@ from locust.exception import CatchResponseError
 PRODUCTS = int(os.environ["LOAD_PRODUCTS"])
 USERNAME, PASSWORD = os.environ["LOAD_USERNAME"], os.environ["LOAD_PASSWORD"]
 # Seconds that anybody waits for anything.
-PATIENCE = 10
+PATIENCE = 15
 
 records = Path(os.environ["LOAD_RECORDS"]).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115 (until the end)
 
