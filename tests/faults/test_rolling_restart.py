@@ -12,10 +12,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -118,7 +119,9 @@ class Deployment:
         self.folders = [shutil.copytree(service, service.with_name(f"process{number}")) for number in range(2)]
         self.ports = [free_port(), free_port()]
         self.port = free_port()
-        self.socket = service / "haproxy.sock"
+        # Not in the service: the path of a socket must be short.
+        self.folder = tempfile.TemporaryDirectory()
+        self.socket = Path(self.folder.name) / "haproxy.sock"
         self.lives: list[ExitStack] = [ExitStack(), ExitStack()]
 
     @property
@@ -164,7 +167,7 @@ class Deployment:
         """Hold both processes and the balancer open."""
         config = self.socket.with_suffix(".cfg")
         config.write_text(HAPROXY.format(socket=self.socket, port=self.port, processes=self.ports), encoding="utf-8")
-        with self.lives[0], self.lives[1]:
+        with self.folder, self.lives[0], self.lives[1]:
             self.start(0)
             self.start(1)
             balancer = subprocess.Popen(["haproxy", "-db", "-f", str(config)])
@@ -231,5 +234,9 @@ def test_new_workers_take_over_from_old_ones(name: str, tmp_path: Path) -> None:
 
 def workers(server: Server) -> set[int]:
     """Return the processes that a server has started, but for one of Python's own."""
-    children = psutil.Process(server.process.pid).children()
-    return {child.pid for child in children if "resource_tracker" not in " ".join(child.cmdline())}
+    started = set()
+    for child in psutil.Process(server.process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it has just ended
+            if "resource_tracker" not in " ".join(child.cmdline()):
+                started.add(child.pid)
+    return started

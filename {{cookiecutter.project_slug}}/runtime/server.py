@@ -373,8 +373,6 @@ def serve(
         # {% if cookiecutter.use_channels %}
         # Seconds that a consumer has to accept a socket.
         websocket_connect_timeout=5,
-        websocket_max_message_size=settings.WEBSOCKET_MAX_SIZE,
-        websocket_max_frame_size=settings.WEBSOCKET_MAX_SIZE,
         # {% endif %}
         action_logger=AccessLogGenerator(sys.stdout),
     ).run()
