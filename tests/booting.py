@@ -49,6 +49,12 @@ class Server:
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
 
+def processes(server: Server) -> list[psutil.Process]:
+    """Return the processes of a server, its first one first."""
+    first = psutil.Process(server.process.pid)
+    return [first, *first.children(recursive=True)]
+
+
 def free_port() -> int:
     """Return a port that nothing listens on."""
     for port in _ports:

@@ -7,8 +7,7 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psutil
-from booting import Server
+from booting import Server, processes
 
 HOST = b"Host: localhost\r\n"
 # Masks the frames of a WebSocket.
@@ -118,11 +117,9 @@ def frame(opcode: int, payload: bytes = b"", *, last: bool = True, reserved: int
 
 def memory(server: Server) -> int:
     """Return how many bytes of memory a server's processes have."""
-    process = psutil.Process(server.process.pid)
-    return sum(each.memory_info().rss for each in [process, *process.children(recursive=True)])
+    return sum(process.memory_info().rss for process in processes(server))
 
 
 def descriptors(server: Server) -> int:
     """Return how many files and connections a server's processes have open."""
-    process = psutil.Process(server.process.pid)
-    return sum(each.num_fds() for each in [process, *process.children(recursive=True)])
+    return sum(process.num_fds() for process in processes(server))

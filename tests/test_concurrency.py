@@ -11,10 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
-import psutil
 import psycopg
 import pytest
-from booting import Server
+from booting import Server, processes
 from effort import EFFORT
 from matrix import SERVERS, Answers, all_on
 from rendering import render
@@ -55,8 +54,7 @@ only_uvicorn = pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
 
 def threads(server: Server) -> int:
     """Return how many threads a server's processes have."""
-    process = psutil.Process(server.process.pid)
-    return sum(each.num_threads() for each in [process, *process.children(recursive=True)])
+    return sum(process.num_threads() for process in processes(server))
 
 
 def connections(database_url: str) -> int:

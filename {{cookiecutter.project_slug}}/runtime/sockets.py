@@ -19,9 +19,9 @@ from runtime.draining import get_stop
 
 # Close codes. README.md lists them for those who write clients.
 GOING_AWAY = 1001
-SERVICE_RESTART = 1012
 TOO_MANY_FRAMES = 1008
 FRAME_TOO_LONG = 1009
+SERVICE_RESTART = 1012
 TRY_AGAIN_LATER = 1013
 # Ours: codes from 4000 are the application's. It is the 401 of sockets.
 SESSION_ENDED = 4401
