@@ -10,10 +10,11 @@ from typing import IO, Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import RequestAborted
-from django.http import HttpResponse, JsonResponse
+from django.core.handlers.asgi import ASGIRequest
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
+from runtime.errors import refusal
 
 # Bytes a second that come on average, however slow the line of a client is.
 SLOWEST = 10_000
@@ -94,19 +95,13 @@ async def receive_within(seconds: float, receive: Receive) -> Mapping[str, Any]:
 
 async def refuse_body(refused: BodyRefusedError, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer a request whose body is not accepted, and have the connection closed: what comes next may be the body."""
-    response: HttpResponse
-    if any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
-        response = HttpResponse(f"<!doctype html>\n<title>{refused}</title>\n<h1>{refused}</h1>\n")
-    else:
-        response = JsonResponse({"error": str(refused)})
-    response.status_code = refused.status
+    response = refusal(refused.status, str(refused), ASGIRequest(scope, BytesIO()))
     log_response("%s: %s", response.reason_phrase, scope["path"], response=response)
-    headers = {**response.headers, "Content-Length": str(len(response.content)), "Connection": "close"}
     await send(
         {
             "type": "http.response.start",
             "status": response.status_code,
-            "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+            "headers": [(name.lower().encode(), value.encode()) for name, value in response.headers.items()],
         }
     )
     await send({"type": "http.response.body", "body": response.content, "more_body": True})

@@ -31,6 +31,9 @@ from runtime.outages import answer
 class OnTheLoop(MiddlewareMixin):
     """A middleware whose hooks run on the event loop, but for the requests and responses with which they may block."""
 
+    # True where `process_response` only adds headers: error responses made before the middleware get them too.
+    adds_headers = False
+
     def request_may_block(self, request: HttpRequest) -> bool:
         """Tell whether `process_request` may block."""
         return False
@@ -58,9 +61,13 @@ class OnTheLoop(MiddlewareMixin):
 class SecurityMiddleware(OnTheLoop, security.SecurityMiddleware):
     """Redirects to https, and sets the security headers."""
 
+    adds_headers = True
+
 
 class ContentSecurityPolicyMiddleware(OnTheLoop, csp.ContentSecurityPolicyMiddleware):
     """Sets the content security policy."""
+
+    adds_headers = True
 
 
 class ConditionalGetMiddleware(OnTheLoop, http.ConditionalGetMiddleware):
@@ -77,6 +84,8 @@ class CommonMiddleware(OnTheLoop, common.CommonMiddleware):
 
 class XFrameOptionsMiddleware(OnTheLoop, clickjacking.XFrameOptionsMiddleware):
     """Keeps responses out of the frames of other sites."""
+
+    adds_headers = True
 
 
 class AuthenticationMiddleware(OnTheLoop, auth.AuthenticationMiddleware):

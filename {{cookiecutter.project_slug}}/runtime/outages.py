@@ -8,10 +8,11 @@ from collections.abc import Awaitable
 
 from django.conf import settings
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
-from django.views.defaults import ERROR_PAGE_TEMPLATE
+
+from runtime.errors import error_response
 
 # Seconds after which a client may as well try again.
 RETRY_AFTER = 5
@@ -58,12 +59,7 @@ def is_outage(error: OperationalError) -> bool:
 # {% endif %}
 def explain(request: HttpRequest, status: int, message: str, reason: str) -> HttpResponse:
     """Return the response that says what is wrong, as JSON or as a page, and log the reason."""
-    response: HttpResponse
-    if request.get_preferred_type(["application/json", "text/html"]) == "text/html":
-        title = f"{status} {'Service Unavailable' if status == 503 else 'Gateway Timeout'}"
-        response = HttpResponse(ERROR_PAGE_TEMPLATE % {"title": title, "details": message}, status=status)
-    else:
-        response = JsonResponse({"error": message}, status=status)
+    response = error_response(request, status, message)
     if status == 503:
         response["Retry-After"] = str(RETRY_AFTER)
     # No traceback for each of what may be thousands: the fault is elsewhere.

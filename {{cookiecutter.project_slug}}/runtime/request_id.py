@@ -27,6 +27,8 @@ class RequestIDMiddleware:
 
     sync_capable = True
     async_capable = True
+    # A request that is refused before it reaches any middleware has an ID too (`runtime.errors.refusal`).
+    adds_headers = True
 
     def __init__(
         self,
@@ -65,6 +67,11 @@ class RequestIDMiddleware:
         identity = sent if ACCEPTABLE.fullmatch(sent) else secrets.token_hex(16)
         request.META["REQUEST_ID"] = identity
         return identity
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Add the ID to the response of a request that no middleware has seen."""
+        response["X-Request-ID"] = self.identify(request)
+        return response
 
     @staticmethod
     def annotate(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:

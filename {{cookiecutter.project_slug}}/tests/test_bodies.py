@@ -86,4 +86,4 @@ async def test_a_body_of_many_parts_arrives_whole() -> None:
 async def test_a_browser_is_answered_in_html() -> None:
     _, headers, body = await answer(content_length=b"1001", accept=b"text/html,*/*")
     assert headers[b"content-type"].startswith(b"text/html")
-    assert b"<h1>The body is longer than 1000 bytes.</h1>" in body
+    assert b"<p>The body is longer than 1000 bytes.</p>" in body
