@@ -47,10 +47,18 @@ MANIFEST = {
         "tests/test_protocols.py",
     ],
     "use_postgres": [
+        "runtime/advisory_lock.py",
         "runtime/database.py",
         "runtime/embedded",
+        "tests/test_advisory_lock.py",
         "tests/test_database.py",
         "tests/test_embedded.py",
+    ],
+    "!use_postgres": [
+        "runtime/file_lock.py",
+        "runtime/sqlite",
+        "tests/test_file_lock.py",
+        "tests/test_sqlite.py",
     ],
     "use_async_views": [
         "catalog/api.py",

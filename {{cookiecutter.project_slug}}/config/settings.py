@@ -8,7 +8,6 @@ from typing import Any
 # {% endif %}
 
 from environs import (
-    Env,
     EnvError,
     # {% if cookiecutter.use_async_views or cookiecutter.use_channels %}
     ValidationError,
@@ -18,6 +17,8 @@ from environs import (
 # {% if cookiecutter.use_channels %}
 from redis.asyncio import BlockingConnectionPool
 # {% endif %}
+
+from runtime.environment import Environment, strong_key, strong_keys
 
 PROJECT_NAME = "{{ cookiecutter.project_name }}"
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -51,7 +52,17 @@ def leads_to_redis(url: str) -> None:
 
 # {% endif %}
 # The environment: every variable the service reads, and .env.example explains.
-env = Env(eager=False)
+env = Environment(
+    # These may stand in files, which SECRET_KEY_FILE and so on name.
+    secrets=[
+        "SECRET_KEY",
+        "SECRET_KEY_FALLBACKS",
+        "DATABASE_URL",
+        # {% if cookiecutter.use_channels %}
+        "REDIS_URL",
+        # {% endif %}
+    ]
+)
 env.read_env(str(BASE_DIR / ".env"), recurse=False)
 not_blank = validate.Regexp(r"\s*\S", error="Must not be empty.")
 
@@ -68,6 +79,9 @@ REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", default=None if DEBUG else 10, va
 DATABASE_POOL_SIZE = env.int("DATABASE_POOL_SIZE", default=20, validate=validate.Range(min=1))
 DATABASE_STATEMENT_TIMEOUT = env.float("DATABASE_STATEMENT_TIMEOUT", default=5, validate=positive)
 DATABASE_LOCK_TIMEOUT = env.float("DATABASE_LOCK_TIMEOUT", default=3, validate=positive)
+DATABASE_MIGRATION_LOCK_TIMEOUT = env.float(
+    "DATABASE_MIGRATION_LOCK_TIMEOUT", default=10, validate=validate.Range(min=0)
+)
 DISABLE_SERVER_SIDE_CURSORS = env.bool("DISABLE_SERVER_SIDE_CURSORS", default=False)
 # Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/embedded.
 EMBEDDED: dict[str, Any] = {
@@ -92,8 +106,17 @@ SHUTDOWN_GRACE = env.float("SHUTDOWN_GRACE", default=5 if DEBUG else 30, validat
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=1, validate=validate.Range(min=1))
 # {% endif %}
 SECRET_KEY = (
-    env.str("SECRET_KEY", default="") or "development only" if DEBUG else env.str("SECRET_KEY", validate=not_blank)
+    env.str("SECRET_KEY", default="") or "development only" if DEBUG else env.str("SECRET_KEY", validate=strong_key)
 )
+# Keys that SECRET_KEY has replaced: what they have signed is still good.
+SECRET_KEY_FALLBACKS: list[str] = env.list(
+    "SECRET_KEY_FALLBACKS", default=[], subcast=str.strip, validate=[] if DEBUG else strong_keys
+)
+SECURE_HSTS_SECONDS = env.int(
+    "SECURE_HSTS_SECONDS", default=0 if DEBUG else 60 * 60 * 24 * 365, validate=validate.Range(min=0)
+)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
+SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=False)
 
 try:
     env.seal()
@@ -173,6 +196,8 @@ MAX_THREADS = 20
 DATABASES = {
     "default": {
         **DATABASE,
+        # Creates the database's file for its owner only.
+        "ENGINE": DATABASE["ENGINE"].replace("django.db.backends.sqlite3", "runtime.sqlite"),
         "OPTIONS": {
             # A transaction that reads and then writes takes SQLite's write lock at once, and waits its turn for it.
             "transaction_mode": "IMMEDIATE",
@@ -259,14 +284,17 @@ SUPPLIER_TOTAL_TIMEOUT = 3.0
 SECURE_PROXY_SSL_HEADER = None if DEBUG else ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
-SECURE_HSTS_SECONDS = 0 if DEBUG else 60 * 60 * 24 * 365
-SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
-SECURE_HSTS_PRELOAD = not DEBUG
 SILENCED_SYSTEM_CHECKS = [
-    "security.W001",  # SecurityMiddleware, XFrameOptionsMiddleware and CsrfViewMiddleware are there, by other names
+    # SecurityMiddleware, XFrameOptionsMiddleware and CsrfViewMiddleware are there by other names. If one is missing,
+    # runtime.W009 says so.
+    "security.W001",
     "security.W002",
     "security.W003",
     "security.W008",  # SECURE_SSL_REDIRECT: the proxy does it
+    # SECURE_HSTS_INCLUDE_SUBDOMAINS and SECURE_HSTS_PRELOAD bind host names that are not this service's, and browsers
+    # remember them: the operator decides.
+    "security.W005",
+    "security.W021",
 ]
 
 LOGGING = {

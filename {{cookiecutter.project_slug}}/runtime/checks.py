@@ -18,6 +18,15 @@ from django.utils.module_loading import import_string
 from runtime import middleware
 from runtime.handler import unknown_receivers
 
+# Django's warnings that a middleware is missing, and its class.
+MISSING_MIDDLEWARE = {
+    "security.W001": "SecurityMiddleware",
+    "security.W002": "XFrameOptionsMiddleware",
+    "security.W003": "CsrfViewMiddleware",
+}
+# What hstspreload.org asks for.
+MIN_PRELOAD_SECONDS = 60 * 60 * 24 * 365
+
 # {% if cookiecutter.asgi_server != "daphne" %}
 # {% if cookiecutter.use_channels %}
 LOCAL_LAYER = "channels.layers.InMemoryChannelLayer"
@@ -126,17 +135,37 @@ def check_processes(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 
 # {% endif %}
 @checks.register(checks.Tags.security, deploy=True)
-def check_security(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Return what Django's own checks would find if its middleware were listed by the names that they look for."""
+def check_security(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Yield what Django's own checks would find if its middleware were listed by the names that they look for."""
     registered = checks.registry.registry.deployment_checks
     djangos = [check for check in registered if check.__module__.startswith("django.")]
     found = [message for check in djangos for message in check(**kwargs)]
     listed = settings.MIDDLEWARE
     settings.MIDDLEWARE = [django_name(import_string(path)) or path for path in listed]
     try:
-        return [message for check in djangos for message in check(**kwargs) if message not in found]
+        messages = [message for check in djangos for message in check(**kwargs)]
     finally:
         settings.MIDDLEWARE = listed
+    for message in messages:
+        if message.id in MISSING_MIDDLEWARE:
+            # Django's ID is silenced, because Django does not know the middleware by our names.
+            path = f"runtime.middleware.{MISSING_MIDDLEWARE[message.id]}"
+            yield checks.Warning(message.msg, hint=f"List {path} in MIDDLEWARE.", id="runtime.W009")
+        elif message not in found:
+            yield message
+
+
+@checks.register(checks.Tags.security, deploy=True)
+def check_preload(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Warn about a Strict-Transport-Security header that browsers' preload lists do not accept."""
+    long_enough = settings.SECURE_HSTS_SECONDS >= MIN_PRELOAD_SECONDS
+    if settings.SECURE_HSTS_PRELOAD and not (long_enough and settings.SECURE_HSTS_INCLUDE_SUBDOMAINS):
+        yield checks.Warning(
+            "SECURE_HSTS_PRELOAD is set, but browsers' preload lists refuse this service's header.",
+            hint=f"Set SECURE_HSTS_INCLUDE_SUBDOMAINS=true and SECURE_HSTS_SECONDS={MIN_PRELOAD_SECONDS} or more, "
+            "or unset SECURE_HSTS_PRELOAD.",
+            id="runtime.W010",
+        )
 
 
 def django_name(factory: Any) -> str | None:

@@ -12,7 +12,7 @@ from django.conf import settings
 
 PRODUCTION = {
     "DEBUG": "false",
-    "SECRET_KEY": "x" * 50,
+    "SECRET_KEY": "only these tests know it, and it has fifty characters",
     # {% if cookiecutter.use_postgres %}
     "DATABASE_URL": "postgresql://user:password@db.example:5432/name",
     # {% endif %}

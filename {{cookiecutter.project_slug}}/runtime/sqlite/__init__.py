@@ -1,0 +1,1 @@
+"""Django's SQLite backend, with database files that only their owner can read."""
