@@ -1,0 +1,179 @@
+"""Three replicas that run `manage.py migrate` at the same time, on SQLite, on PostgreSQL and through PgBouncer."""
+
+import contextlib
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from matrix import all_off, all_on
+from rendering import ENVIRONMENT, render, run, succeed
+
+TIMEOUT = 60  # seconds
+WAITING = re.compile(r"^Waiting for process (\d+) on \S+", re.MULTILINE)
+# It is applied by one process, which then waits for the test. A second process that applies it fails, as the table exists.
+SLOW_MIGRATION = """
+import os, time
+from pathlib import Path
+from django.db import migrations, models
+
+def wait(apps, schema_editor):
+    Path(f"started-{os.getpid()}").touch()
+    while not Path("proceed").exists():
+        time.sleep(0.02)
+
+class Migration(migrations.Migration):
+    dependencies = [("catalog", "0001_initial")]
+    operations = [
+        migrations.CreateModel("Slow", [("id", models.BigAutoField(primary_key=True))]),
+        migrations.RunPython(wait, migrations.RunPython.noop),
+    ]
+"""
+
+
+class Replica:
+    """A process that migrates: `manage.py migrate`, and what it has printed."""
+
+    def __init__(self, service: Path, name: str, environment: dict[str, str]) -> None:
+        self.log = service / f"{name}.log"
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "migrate"],
+                cwd=service,
+                env=ENVIRONMENT | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def waits_for(self) -> list[int]:
+        """Return the processes that the replica has reported to wait for."""
+        return [int(pid) for pid in WAITING.findall(self.output)]
+
+    def finish(self) -> None:
+        """Check that the replica exits without an error."""
+        assert self.process.wait(TIMEOUT) == 0, self.output
+
+
+@contextmanager
+def replicas(service: Path, environment: dict[str, str]) -> Iterator[list[Replica]]:
+    """Hold three replicas open that migrate."""
+    started = [Replica(service, f"replica-{number}", environment) for number in range(3)]
+    try:
+        yield started
+    finally:
+        for replica in started:
+            with contextlib.suppress(ProcessLookupError):
+                replica.process.kill()
+            replica.process.wait()
+
+
+def wait_until(condition: Callable[[], bool], replicas: list[Replica]) -> None:
+    """Return as soon as a condition holds."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, "\n".join(replica.output for replica in replicas)
+        time.sleep(0.02)
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "pgbouncer"])
+def migrating(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """Return a service with a migration that waits for the test, and the environment of its database."""
+    service = render(all_off() if request.param == "sqlite" else all_on(), tmp_path)
+    (service / "catalog/migrations/0002_slow.py").write_text(SLOW_MIGRATION, encoding="utf-8")
+    environment = {"DEBUG": "true", "PYTHONUNBUFFERED": "1"}
+    if request.param == "postgresql":
+        environment["DATABASE_URL"] = request.getfixturevalue("database_url")
+        # As many connections to PostgreSQL as a service needs at least.
+        environment["DATABASE_POOL_SIZE"] = "1"
+    elif request.param == "pgbouncer":
+        environment["DATABASE_URL"] = request.getfixturevalue("pgbouncer").database_url
+        environment["DISABLE_SERVER_SIDE_CURSORS"] = "true"
+    return service, environment
+
+
+def in_the_migration(service: Path, replicas: list[Replica]) -> list[Replica]:
+    """Return the replicas that have begun the slow migration."""
+    pids = {int(path.name.removeprefix("started-")) for path in service.glob("started-*")}
+    return [replica for replica in replicas if replica.process.pid in pids]
+
+
+def test_one_replica_migrates_while_the_others_wait(migrating: tuple[Path, dict[str, str]]) -> None:
+    service, environment = migrating
+    with replicas(service, environment) as all_three:
+        wait_until(lambda: sum(bool(each.waits_for()) for each in all_three) == 2, all_three)
+        wait_until(lambda: bool(in_the_migration(service, all_three)), all_three)
+        [migrates] = in_the_migration(service, all_three)
+        waiting = [each for each in all_three if each is not migrates]
+        assert [each.waits_for() for each in waiting] == [[migrates.process.pid]] * 2
+
+        # Commands that only read do not wait.
+        assert "Create model Slow" in succeed(service, sys.executable, "manage.py", "migrate", "--plan", **environment)
+        check = run(service, sys.executable, "manage.py", "migrate", "--check", **environment)
+        assert check.returncode == 1, check.stderr
+        assert "Waiting" not in check.stdout
+
+        (service / "proceed").touch()
+        for each in all_three:
+            each.finish()
+
+    assert "Applying catalog.0002_slow... OK" in migrates.output
+    assert all("No migrations to apply." in each.output for each in waiting)
+    # Each has reported once.
+    assert [len(each.waits_for()) for each in waiting] == [1, 1]
+    assert not list(service.glob("*-migrate"))
+
+
+def test_another_replica_takes_over_from_one_that_is_killed(migrating: tuple[Path, dict[str, str]]) -> None:
+    service, environment = migrating
+    with replicas(service, environment) as all_three:
+        wait_until(lambda: sum(bool(each.waits_for()) for each in all_three) == 2, all_three)
+        wait_until(lambda: bool(in_the_migration(service, all_three)), all_three)
+        [killed] = in_the_migration(service, all_three)
+        killed.process.kill()
+        killed.process.wait()
+        left = [each for each in all_three if each is not killed]
+        wait_until(lambda: bool(in_the_migration(service, left)), left)
+        [migrates] = in_the_migration(service, left)
+
+        (service / "proceed").touch()
+        for each in left:
+            each.finish()
+
+    assert "Applying catalog.0002_slow... OK" in migrates.output
+    [waited] = [each for each in left if each is not migrates]
+    assert "No migrations to apply." in waited.output
+
+
+def test_a_migration_does_not_wait_for_a_table_without_end(tmp_path: Path, database_url: str) -> None:
+    service = render(all_on(), tmp_path)
+    environment = {"DEBUG": "true", "DATABASE_URL": database_url}
+    migrate = [sys.executable, "manage.py", "migrate"]
+    succeed(service, *migrate, **environment)
+    (service / "catalog/migrations/0002_more.py").write_text(
+        "from django.db import migrations, models\n"
+        "class Migration(migrations.Migration):\n"
+        "    dependencies = [('catalog', '0001_initial')]\n"
+        "    operations = [migrations.AddField('Product', 'more', models.IntegerField(null=True))]\n",
+        encoding="utf-8",
+    )
+
+    with psycopg.connect(database_url) as rival:
+        # As a backup or a long report does.
+        rival.execute("SELECT FROM catalog_product")
+        refused = run(service, *migrate, DATABASE_MIGRATION_LOCK_TIMEOUT="0.3", **environment)
+
+    assert refused.returncode == 1
+    [line] = refused.stderr.splitlines()
+    assert line.startswith("CommandError: The migration waited 0.3 s for a lock that another transaction has.")
+    assert "DATABASE_MIGRATION_LOCK_TIMEOUT" in line
+    assert "Applying catalog.0002_more... OK" in succeed(service, *migrate, **environment)
