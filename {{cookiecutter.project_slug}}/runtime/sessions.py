@@ -3,12 +3,18 @@
 import asyncio
 import hashlib
 from importlib import import_module
+from typing import Any
 
-from channels.auth import AuthMiddlewareStack, get_user
+from channels.auth import AuthMiddleware
+from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
+from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser
-from django.http import parse_cookie
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest, parse_cookie
 
 from runtime.asgi import Application, Receive, Scope, Send
 from runtime.channel_layer import tell
@@ -27,7 +33,7 @@ class Sessions:
 
     def __init__(self, application: Application) -> None:
         self.application = application
-        self.authenticated = AuthMiddlewareStack(self.watched)
+        self.authenticated = CookieMiddleware(SessionMiddleware(SessionAuthMiddleware(self.watched)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Find out who it is, and pass everything on."""
@@ -78,8 +84,33 @@ async def wait_for_end(session_key: str) -> None:
 async def is_good(session_key: str) -> bool:
     """Tell whether a session is there, and its user still the one who has logged in."""
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-    user = await get_user({"session": session})
-    return not user.is_anonymous
+    return not (await user_of(session)).is_anonymous
+
+
+class SessionAuthMiddleware(AuthMiddleware):  # type: ignore[misc]
+    """Channels' middleware, which ignores SECRET_KEY_FALLBACKS: it would log users out when SECRET_KEY is replaced."""
+
+    async def resolve_scope(self, scope: Scope) -> None:
+        """Find out who has logged in."""
+        scope["user"]._wrapped = await user_of(scope["session"])
+
+
+class ReadOnlySession(dict[str, Any]):
+    """The data of a session. The cookie of a WebSocket cannot change, so that its session must not change either."""
+
+    def cycle_key(self) -> None:
+        """Keep the key, where Django would replace it because the session is signed with an old SECRET_KEY."""
+
+    def flush(self) -> None:
+        """Keep the session, where Django would delete it because its user has a new password."""
+
+
+@database_sync_to_async  # type: ignore[untyped-decorator]
+def user_of(session: SessionBase) -> AbstractBaseUser | AnonymousUser:
+    """Return the user who has logged in with a session, or AnonymousUser."""
+    request = HttpRequest()
+    request.session = ReadOnlySession(session.items())  # type: ignore[assignment]
+    return get_user(request)
 
 
 async def end_sockets_of(session_key: str) -> bool:

@@ -64,6 +64,20 @@ class SessionTests(TransactionTestCase):
             await self.assert_ended_by(new_password)
             await self.assert_ended_by(lambda: User.objects.aupdate(is_active=False))
 
+    async def test_a_login_outlives_a_new_secret_key(self) -> None:
+        await self.async_client.aforce_login(self.user)
+        key = self.async_client.cookies[settings.SESSION_COOKIE_NAME].value
+        cookie = f"{settings.SESSION_COOKIE_NAME}={key}"
+        for fallbacks, expected in (([settings.SECRET_KEY], "ada"), ([], "")):
+            with override_settings(SECRET_KEY="a new one", SECRET_KEY_FALLBACKS=fallbacks):
+                client, name = await self.connect(cookie)
+                assert name == expected
+                assert await sessions.is_good(key) == bool(expected)
+                await client.send_input({"type": "websocket.disconnect", "code": 1000})
+                await client.wait()
+        # A handshake changes nothing: with the old key, the session is still good.
+        assert await sessions.is_good(key)
+
     @override_settings(CHANNEL_LAYERS={"default": {"BACKEND": "tests.test_channel_layer.Unreachable"}})
     async def test_a_logout_needs_no_channel_layer(self) -> None:
         await self.async_client.aforce_login(self.user)
