@@ -1,5 +1,6 @@
 """The admin: users and products in it."""
 
+from django.conf import settings
 from django.test import TestCase, override_settings
 from django.urls import reverse
 
@@ -25,6 +26,17 @@ class AdminTests(TestCase):
 
         assert response.status_code == 302
         assert "sessionid" in response.cookies
+
+    async def test_a_login_outlives_a_new_secret_key(self) -> None:
+        await self.async_client.aforce_login(self.admin)
+
+        with override_settings(SECRET_KEY="a new one", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
+            assert (await self.async_client.get(reverse("admin:index"))).status_code == 200
+        # The new key has signed the session by now.
+        with override_settings(SECRET_KEY="a new one"):
+            assert (await self.async_client.get(reverse("admin:index"))).status_code == 200
+        with override_settings(SECRET_KEY="another one"):
+            assert (await self.async_client.get(reverse("admin:index"))).status_code == 302
 
     async def test_a_product_is_added_and_listed(self) -> None:
         await self.async_client.aforce_login(self.admin)

@@ -153,3 +153,38 @@ def test_djangos_own_checks_know_the_middleware_by_its_parent() -> None:
 
     assert {"security.W004", "security.W019"} <= faulty.keys()
     assert not {"security.W004", "security.W019"} & mended.keys()
+
+
+@pytest.mark.parametrize("missing", MIDDLEWARE)
+def test_middleware_that_protects_is_missed(missing: str) -> None:
+    listed = [path for path in MIDDLEWARE if path != missing]
+
+    assert found(deploy=True, MIDDLEWARE=listed)["runtime.W009"].hint == f"List {missing} in MIDDLEWARE."
+
+
+@pytest.mark.parametrize(
+    ("setting", "faulty", "warning"),
+    [
+        ("SECURE_CONTENT_TYPE_NOSNIFF", False, "security.W006"),
+        ("SECURE_REFERRER_POLICY", None, "security.W022"),
+        ("SECURE_CROSS_ORIGIN_OPENER_POLICY", "anything", "security.E024"),
+        ("SESSION_COOKIE_SECURE", False, "security.W012"),
+        ("SESSION_COOKIE_HTTPONLY", False, "security.W015"),
+        ("CSRF_COOKIE_SECURE", False, "security.W016"),
+        ("X_FRAME_OPTIONS", "SAMEORIGIN", "security.W019"),
+    ],
+)
+def test_a_setting_that_weakens_production_is_reported(setting: str, faulty: object, warning: str) -> None:
+    production = {"DEBUG": False, "SESSION_COOKIE_SECURE": True, "CSRF_COOKIE_SECURE": True, "SECURE_HSTS_SECONDS": 60}
+
+    assert warning not in found(deploy=True, **production)
+    assert warning in found(deploy=True, **production | {setting: faulty})
+
+
+def test_a_preload_list_wants_a_year_and_all_subdomains() -> None:
+    year = 365 * 24 * 60 * 60
+    preload = {"SECURE_HSTS_PRELOAD": True, "SECURE_HSTS_INCLUDE_SUBDOMAINS": True, "SECURE_HSTS_SECONDS": year}
+
+    assert "runtime.W010" not in found(deploy=True, **preload)
+    assert "runtime.W010" in found(deploy=True, **preload | {"SECURE_HSTS_SECONDS": year - 1})
+    assert "runtime.W010" in found(deploy=True, **preload | {"SECURE_HSTS_INCLUDE_SUBDOMAINS": False})

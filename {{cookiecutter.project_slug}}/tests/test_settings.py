@@ -1,6 +1,7 @@
 """The environment that the settings are read from, good and bad."""
 
 import os
+import re
 import runpy
 import shutil
 from pathlib import Path
@@ -9,6 +10,8 @@ from unittest import mock
 
 import pytest
 from django.conf import settings
+from django.core import checks
+from django.test import override_settings
 
 PRODUCTION = {
     "DEBUG": "false",
@@ -68,6 +71,92 @@ def test_production_does_not_start_without(name: str, blank: bool, refusal: Read
         del environment[name]
 
     assert name in refusal(**environment)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path, read_settings: Reader[dict[str, Any]]) -> None:
+    (tmp_path / "secret").write_text(f"{PRODUCTION[name]}\n")
+    others = {key: value for key, value in PRODUCTION.items() if key != name}
+
+    from_file = read_settings(**others, **{f"{name}_FILE": f"{tmp_path}/secret"})
+
+    names = ["SECRET_KEY", "DATABASES"]
+    # {% if cookiecutter.use_channels %}
+    names.append("CHANNEL_LAYERS")
+    # {% endif %}
+    from_environment = read_settings(**PRODUCTION)
+    assert [from_file[name] for name in names] == [from_environment[name] for name in names]
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_missing_file_stops_the_start(name: str, refusal: Reader[str]) -> None:
+    others = {key: value for key, value in PRODUCTION.items() if key != name}
+
+    assert f"'{name}_FILE': ['Cannot read /nowhere: No such file or directory.']" in refusal(
+        **others, **{f"{name}_FILE": "/nowhere"}
+    )
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FALLBACKS"])
+def test_a_weak_key_stops_production(name: str, refusal: Reader[str], read_settings: Reader[dict[str, Any]]) -> None:
+    weak = {name: "development only"}
+    line = refusal(**PRODUCTION | weak)
+
+    assert f"'{name}': ['Too weak: 16 characters, where at least 50 are needed." in line
+    assert 'python -c "import secrets; print(secrets.token_urlsafe(50))"' in line
+    assert "development only" not in line
+    assert "development only" in read_settings(**PRODUCTION | weak | {"DEBUG": "true"})[name]
+
+
+def test_old_keys_are_read(read_settings: Reader[dict[str, Any]]) -> None:
+    old = [f"{number} of the keys that this service has signed with before" for number in range(2)]
+
+    assert read_settings(**PRODUCTION, SECRET_KEY_FALLBACKS=", ".join(old))["SECRET_KEY_FALLBACKS"] == old
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, (31_536_000, False, False)),
+        ({"DEBUG": "true"}, (0, False, False)),
+        ({"SECURE_HSTS_SECONDS": "3600"}, (3600, False, False)),
+        ({"SECURE_HSTS_INCLUDE_SUBDOMAINS": "true", "SECURE_HSTS_PRELOAD": "true"}, (31_536_000, True, True)),
+    ],
+)
+def test_hsts_binds_other_hosts_only_if_it_is_told_to(
+    environment: dict[str, str], expected: tuple[int, bool, bool], read_settings: Reader[dict[str, Any]]
+) -> None:
+    read = read_settings(**PRODUCTION | environment)
+
+    names = ("SECURE_HSTS_SECONDS", "SECURE_HSTS_INCLUDE_SUBDOMAINS", "SECURE_HSTS_PRELOAD")
+    assert tuple(read[name] for name in names) == expected
+
+
+# The faults of an environment that `check --deploy` reports; all others stop the start, as the tests above show.
+@pytest.mark.parametrize(
+    ("fault", "reported"),
+    [
+        ({}, None),
+        ({"SECURE_HSTS_INCLUDE_SUBDOMAINS": "true", "SECURE_HSTS_PRELOAD": "true"}, None),
+        ({"DEBUG": "true"}, "security.W018"),
+        ({"ALLOWED_HOSTS": ""}, "security.W020"),
+        ({"SECURE_HSTS_SECONDS": "0"}, "security.W004"),
+        ({"SECURE_HSTS_PRELOAD": "true"}, "runtime.W010"),
+        ({"CSRF_TRUSTED_ORIGINS": "shop.example.com"}, "4_0.E001"),
+    ],
+)
+def test_the_deployment_check_names_a_fault(
+    fault: dict[str, str], reported: str | None, read_settings: Reader[dict[str, Any]]
+) -> None:
+    read = read_settings(**PRODUCTION | fault)
+    names = re.compile(r"DEBUG|ALLOWED_HOSTS|MIDDLEWARE|SILENCED_SYSTEM_CHECKS|X_FRAME_OPTIONS|(CSRF|SE[CS])\w+")
+
+    with override_settings(**{name: value for name, value in read.items() if names.fullmatch(name)}):
+        tags = [checks.Tags.security, checks.Tags.compatibility]
+        found = checks.run_checks(tags=tags, include_deployment_checks=True)
+
+    ids = {message.id for message in found if not message.is_silenced()}
+    assert reported in ids if reported else not ids
 
 
 def test_every_bad_value_is_named_in_one_line(refusal: Reader[str]) -> None:
