@@ -16,7 +16,7 @@ from rendering import ENVIRONMENT, render, run, succeed
 
 TIMEOUT = 60  # seconds
 WAITING = re.compile(r"^Waiting for process (\d+) on \S+", re.MULTILINE)
-# It is applied by one process, which then waits for the test. A second process that applies it fails, as the table exists.
+# The process that applies it waits for the test. A second process that applied it too would fail: the table exists.
 SLOW_MIGRATION = """
 import os, time
 from pathlib import Path
