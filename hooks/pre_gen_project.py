@@ -11,10 +11,11 @@ if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
 
 import json
 import keyword
+import os
 import re
 import shutil
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,29 @@ OWN_PACKAGES = {"accounts", "catalog", "config", "manage", "runtime", "tests"}
 
 # Stands in a service while it is rendered.
 UNFINISHED = "UNFINISHED"
+
+# What the template writes to at the top level of a service. Not .env: the last hook never writes to one that exists.
+TOP_LEVEL = {
+    ".dockerignore",
+    ".env.example",
+    ".github",
+    ".gitignore",
+    ".pre-commit-config.yaml",
+    ".python-version",
+    ".yamllint.yaml",
+    "Dockerfile",
+    "Makefile",
+    "README.md",
+    "accounts",
+    "catalog",
+    "compose.yaml",
+    "config",
+    "manage.py",
+    "pyproject.toml",
+    "runtime",
+    "tests",
+    UNFINISHED,
+}
 
 # What a service installs, or imports: its project cannot have the name of its own dependency.
 DEPENDENCIES = {
@@ -76,11 +100,38 @@ WINDOWS_DEVICES = {
     *(f"lpt{number}" for number in range(10)),
 }
 
-# Characters that nobody sees, or that show text in another order than it is in.
-HIDDEN = set("\u200b\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Invisible characters that Unicode has in other categories than Cf and Zs: the rest of Default_Ignorable_Code_Point
+# (grapheme joiner, Hangul fillers, Khmer vowels, variation selectors, tags), and the Braille pattern without a dot.
+BLANK = re.compile(
+    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
+    r"\U000e0000-\U000e0fff]"
+)
+EMOJI = (
+    r"©®‼⁉™ℹ\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299"
+    r"\U0001f000-\U0001faff"
+)
+ARABIC = r"\u0620-\u065f\u066e-\u06d3\u06d5-\u06dc\u06fa-\u06ff\u0750-\u077f\u0870-\u0887\u08a0-\u08e1"
+# The sign that takes the vowel from a letter, in each script of India and Sri Lanka.
+VIRAMA = r"\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
+IDEOGRAPH = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+# Invisible characters where names and emoji need them, because they change how their neighbours look.
+SHAPING = re.compile(
+    rf"(?<=[{EMOJI}])[\ufe0e\ufe0f]"
+    rf"|(?<=[0-9#*])\ufe0f(?=\u20e3)"
+    rf"|(?<=[{EMOJI}\ufe0f])\u200d(?=[{EMOJI}])"
+    rf"|(?<=[{ARABIC}])[\u200c\u200d](?=[{ARABIC}])"
+    rf"|(?<=[{VIRAMA}])[\u200c\u200d]|\u200d(?=[{VIRAMA}])"
+    rf"|(?<=[{IDEOGRAPH}])[\U000e0100-\U000e01ef]"
+)
 
 # Characters that mean something to one of the languages that a service is written in.
 SPECIAL = set('"\\$`{}')
+
+
+def is_invisible(character: str) -> bool:
+    """Tell whether a character shows nothing. Two spaces are visible enough: U+0020 and the wide U+3000."""
+    category = unicodedata.category(character)
+    return category == "Cf" or (category == "Zs" and character not in " \u3000") or bool(BLANK.match(character))
 
 
 def slug(value: str) -> str | None:
@@ -109,7 +160,8 @@ def slug(value: str) -> str | None:
 def text(value: str, longest: int) -> str | None:
     r"""Check a name or a description, which will stand in Python, TOML, YAML, HTML and Markdown.
 
-    Valid: O'Brien & Sons, 日本語, 😀. Invalid: an empty one, "quoted", C:\temp, $HOME, `id`, {name}, two lines.
+    Valid: O'Brien & Sons, 日本語, 👩‍💻, علی‌رضا. Invalid: an empty one, "quoted", C:\temp, $HOME, `id`, {name}, two
+    lines, a soft hyphen, a joiner between Latin letters.
     """
     if not value or value != value.strip():
         return "must not be empty, or begin or end with a space"
@@ -118,12 +170,14 @@ def text(value: str, longest: int) -> str | None:
     for character in value:
         if character in SPECIAL:
             return f"must not contain {' '.join(sorted(SPECIAL))}"
-        if character in HIDDEN:
-            return "must not contain characters that are invisible or change the direction of text"
         if unicodedata.category(character) == "Cs":
             return "must be Unicode, as a terminal with a UTF-8 locale gives it"
         if unicodedata.category(character) in {"Cc", "Zl", "Zp"}:
             return "must be one line, without control characters"
+    for character in SHAPING.sub("", value):
+        if is_invisible(character):
+            named = f"U+{ord(character):04X} ({unicodedata.name(character, 'unnamed')})"
+            return f"must not contain the invisible character {named}"
     return None
 
 
@@ -197,6 +251,24 @@ def refusals(answers: dict[str, Any]) -> list[str]:
     return lines
 
 
+def links_that_lead_out(service: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each path that the template may write to and that a symbolic link takes out of the service, and its target.
+
+    Links that stay inside are followed.
+    """
+    root = Path(os.path.realpath(service))
+    followed = set()
+    paths = sorted((root / name for name in TOP_LEVEL), reverse=True)
+    while paths:
+        path = paths.pop()
+        target = Path(os.path.realpath(path))
+        if not target.is_relative_to(root):
+            yield path.relative_to(root), target
+        elif target.is_dir() and target not in followed:
+            followed.add(target)
+            paths.extend(sorted(path.iterdir(), reverse=True))
+
+
 def begin(service: Path) -> None:
     """Mark a folder as unfinished, for as long as it is rendered, and keep a copy of the packages that it has by now.
 
@@ -231,6 +303,10 @@ def main() -> None:
     lines = refusals(ANSWERS)
     if (service / UNFINISHED).exists():
         lines.append(f"{UNFINISHED}: an earlier render of this folder was cut off; its README.txt says what to do.")
+    lines += [
+        f"{path.as_posix()!a} is a symbolic link to {str(target)!a}, outside the service; put a file or folder there."
+        for path, target in links_that_lead_out(service)
+    ]
     if lines:
         sys.exit("\n".join(lines))
     begin(service)

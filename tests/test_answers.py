@@ -69,10 +69,68 @@ TEXTS = {
     "delete": "a\x7fb",
     "C1 control": "a\x85b",
     "line separator": "two\u2028lines",
-    "right-to-left override": "abc\u202edef",
-    "isolate": "abc\u2066def",
-    "space of no width": "abc\u200bdef",
     "lone surrogate": "a\ud800b",
+}
+# Characters that nobody sees, by their place in Unicode, with their names there.
+INVISIBLE = {
+    "\xa0": "NO-BREAK SPACE",
+    "\xad": "SOFT HYPHEN",
+    "\u034f": "COMBINING GRAPHEME JOINER",
+    "\u061c": "ARABIC LETTER MARK",
+    "\u115f": "HANGUL CHOSEONG FILLER",
+    "\u1160": "HANGUL JUNGSEONG FILLER",
+    "\u17b4": "KHMER VOWEL INHERENT AQ",
+    "\u180b": "MONGOLIAN FREE VARIATION SELECTOR ONE",
+    "\u180e": "MONGOLIAN VOWEL SEPARATOR",
+    "\u2003": "EM SPACE",
+    "\u200b": "ZERO WIDTH SPACE",
+    "\u200c": "ZERO WIDTH NON-JOINER",
+    "\u200d": "ZERO WIDTH JOINER",
+    "\u200f": "RIGHT-TO-LEFT MARK",
+    "\u202e": "RIGHT-TO-LEFT OVERRIDE",
+    "\u2060": "WORD JOINER",
+    "\u2066": "LEFT-TO-RIGHT ISOLATE",
+    "\u206f": "NOMINAL DIGIT SHAPES",
+    "\u2800": "BRAILLE PATTERN BLANK",
+    "\u3164": "HANGUL FILLER",
+    "\ufe0f": "VARIATION SELECTOR-16",
+    "\ufeff": "ZERO WIDTH NO-BREAK SPACE",
+    "\uffa0": "HALFWIDTH HANGUL FILLER",
+    "\U000e0000": "unnamed",
+    "\U000e0041": "TAG LATIN CAPITAL LETTER A",
+    "\U000e007f": "CANCEL TAG",
+    "\U000e0100": "VARIATION SELECTOR-17",
+}
+# Invisible characters where they change how their neighbours look: emoji, and names of people.
+SHAPED = {
+    "woman technologist": "\U0001f469\u200d\U0001f4bb",
+    "with a skin tone": "\U0001f469\U0001f3fd\u200d\U0001f4bb",
+    "rainbow flag": "\U0001f3f3\ufe0f\u200d\U0001f308",
+    "head shaking": "\U0001f642\u200d\u2194\ufe0f",
+    "heart": "\u2764\ufe0f",
+    "snowman as text": "\u2603\ufe0e",
+    "keycap": "1\ufe0f\u20e3",
+    "Persian": "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627",
+    "Hindi": "\u0930\u093e\u091c\u0915\u094d\u200d\u0937",
+    "Bengali": "\u09b0\u200d\u09cd\u09af\u09be\u09ac",
+    "Malayalam": "\u0d05\u0d35\u0d28\u0d4d\u200d",
+    "Sinhala": "\u0dc1\u0dca\u200d\u0dbb\u0dd3",
+    "Japanese": "\u845b\U000e0100\u57ce",
+    "wide space": "\u5c71\u7530\u3000\u592a\u90ce",
+}
+# The same characters where they change nothing.
+UNSHAPED = {
+    "joiner between Latin letters": "a\u200db",
+    "joiner after an emoji": "\U0001f469\u200d",
+    "joiner before an emoji": "a\u200d\U0001f4bb",
+    "two joiners": "\U0001f469\u200d\u200d\U0001f4bb",
+    "selector after a letter": "a\ufe0fb",
+    "two selectors": "\u2764\ufe0f\ufe0f",
+    "half a keycap": "1\ufe0f",
+    "non-joiner between Latin and Arabic": "a\u200c\u0631",
+    "two non-joiners": "\u06cc\u200c\u200c\u0631",
+    "ideographic selector after a Latin letter": "a\U000e0100",
+    "flag of tags": "\U0001f3f4\U000e0067\U000e0062\U000e007f",
 }
 EMAILS = {
     "empty": "",
@@ -118,6 +176,29 @@ def test_a_bad_answer_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[st
 
     # The value, the rule, an example.
     assert re.fullmatch(rf"{key}: {re.escape(ascii(value))} must .+; for example .+\.", line)
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=lambda character: f"U+{ord(character):04X}")
+def test_an_invisible_character_is_refused_by_its_name(character: str) -> None:
+    hook = load_hook("pre_gen_project")
+    for key in ("project_name", "description", "author_name"):
+        example = hook["RULES"][key][2]
+        answers = {key: rule[2] for key, rule in hook["RULES"].items()} | {key: f"a{character}b"}
+
+        named = f"U+{ord(character):04X} ({INVISIBLE[character]})"
+        assert hook["refusals"](answers) == [
+            f"{key}: {f'a{character}b'!a} must not contain the invisible character {named}; for example {example}."
+        ]
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_an_invisible_character_that_shapes_its_neighbours_is_accepted(name: str) -> None:
+    assert load_hook("pre_gen_project")["name"](SHAPED[name]) is None
+
+
+@pytest.mark.parametrize("name", UNSHAPED)
+def test_an_invisible_character_that_shapes_nothing_is_refused(name: str) -> None:
+    assert "must not contain the invisible character U+" in load_hook("pre_gen_project")["name"](UNSHAPED[name])
 
 
 def test_a_slug_that_leads_elsewhere_leaves_nothing_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -182,7 +263,18 @@ def test_no_dependency_of_a_service_can_be_its_name(rendered: Callable[[Answers]
     assert names <= load_hook("pre_gen_project")["DEPENDENCIES"]
 
 
-@pytest.mark.parametrize("name", ["O'Brien & Sons", "日本語", "😀", "<b>Bold</b> & 50% off #1", "a" * 60])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "O'Brien & Sons",
+        "日本語",
+        "😀",
+        SHAPED["woman technologist"],
+        SHAPED["Persian"],
+        "<b>Bold</b> & 50% off #1",
+        "a" * 60,
+    ],
+)
 def test_an_unusual_name_works_everywhere(tmp_path: Path, name: str) -> None:
     service = render(
         all_off() | {"project_name": name, "description": name, "author_name": name, "author_email": "o'b@example.com"},

@@ -49,6 +49,8 @@ MEANINGFUL = [
     *("{{ 1 }}", "{{", "}}", "{% x %}", "# {% if x %}", "{# x #}", "{", "}", "#", "# noqa", "# type: ignore"),
     *("<b>", "</title>", "<script>", "&amp;", "&", "<!--", "-->", "]]>", "[x](y)", "---", "- ", ": ", "~~~", "* "),
     *("\n", "\r", "\r\n", "\t", "\x00", "\x1b[31m", "\x7f", "\x85", "\u2028", "\u200b", "\u202e", "\ufeff", "\xa0"),
+    *("\xad", "\u200c", "\u200d", "\u2060", "\u2800", "\u3000", "\u3164", "\ufe0f", "\U000e0041", "\U000e0100"),
+    *("\u2764\ufe0f", "\U0001f469\u200d\U0001f4bb", "\u06cc\u200c\u0631", "\u0930\u094d\u200d\u0930"),
     *("0.0.0.0", "::", "/tmp/x", "/", "../", "..", ".", "~", "C:\\", "con", "class", "json", "django"),  # noqa: S104, S108
     *("=", ",", ";", "@", "true", "null", "password", "SELECT * FROM x", "http://x.y/z", "日" * 50, "日" * 60),
 ]
@@ -144,6 +146,9 @@ def check(answers: Answered) -> None:
     if lines:
         return
 
+    for key in TEXTS:
+        invisible = {character for character in answers[key] if unicodedata.category(character) in {"Cf", "Zs"}}
+        assert invisible <= set(" \u3000\u200c\u200d")
     context = {"cookiecutter": QUESTIONS | answers}
     # cookiecutter takes an answer for a template, too.
     texts = "\n".join(answers[key] for key in FREE)
@@ -235,6 +240,12 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path, capfd: pytest.CaptureFix
 def test_a_special_character_that_is_let_in_is_noticed(monkeypatch: pytest.MonkeyPatch, character: str) -> None:
     monkeypatch.setitem(HOOK, "SPECIAL", HOOK["SPECIAL"] - {character})
     with pytest.raises((AssertionError, SyntaxError, ValueError, TemplateError)):
+        test_an_answer_is_refused_or_does_no_harm()
+
+
+def test_an_invisible_character_that_is_let_in_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(HOOK, "is_invisible", lambda character: False)
+    with pytest.raises(AssertionError):
         test_an_answer_is_refused_or_does_no_harm()
 
 

@@ -1,9 +1,11 @@
 """A render over a service that is there takes nothing of what its owner has made, and no more than its own away."""
 
+import re
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+from effects import template_files
 from matrix import ROOT, TOGGLES
 from rendering import break_it, call_cookiecutter, contents, copy_template, load_hook
 
@@ -71,16 +73,16 @@ def test_what_the_owner_has_where_a_file_is_dropped(
     render(tmp_path, *OFF)
     write(service, OWN)
     (service / "catalog/services.py").chmod(0o640)
-    (tmp_path / "views.py").write_text("# mine, elsewhere\n", encoding="utf-8")
-    (service / "catalog/views.py").symlink_to(tmp_path / "views.py")
+    write(service, {"views.py": "# mine, elsewhere\n"})
+    (service / "catalog/views.py").symlink_to("../views.py")
 
     message = render(tmp_path, *OFF, *options).stdout
 
     assert read(service, OWN) == OWN
     assert (service / "catalog/services.py").stat().st_mode & 0o777 == 0o640
-    assert (service / "catalog/views.py").readlink() == tmp_path / "views.py"
-    assert (tmp_path / "views.py").read_text(encoding="utf-8") == "# mine, elsewhere\n"
-    assert set(contents(service)) == {*plain, *OWN, "catalog/views.py"}
+    assert (service / "catalog/views.py").readlink() == Path("../views.py")
+    assert (service / "views.py").read_text(encoding="utf-8") == "# mine, elsewhere\n"
+    assert set(contents(service)) == {*plain, *OWN, "catalog/views.py", "views.py"}
     assert message.endswith(
         "This was there before and may be yours, so it stays, though no answer needs it: "
         "tests/test_events.py, runtime/embedded/mine.py, catalog/views.py, catalog/services.py.\n"
@@ -129,6 +131,66 @@ def test_an_env_that_leads_elsewhere_stays(tmp_path: Path) -> None:
     render(tmp_path, OVERWRITE)
     assert env.readlink() == tmp_path / "not-mounted-now"
     assert not (tmp_path / "not-mounted-now").exists()
+
+
+# A path in a service, and where a link there leads: to a file, a folder, or nothing.
+LINKS = {
+    "a file that is rendered": ("README.md", "outside/file"),
+    "a file that is dropped": ("catalog/views.py", "outside/file"),
+    "a file deep down": (".github/workflows/ci.yml", "outside/file"),
+    "a folder": ("catalog", "outside"),
+    "a folder that is dropped": ("runtime/embedded", "outside"),
+    "a file that is not there": ("manage.py", "outside/nothing"),
+    "the marker of a render": ("UNFINISHED", "outside/nothing"),
+    "by way of a link inside": ("tests/settings.py", "output/async-django-service/alias/file"),
+    "in a folder that a link inside leads to": ("config", "output/async-django-service/own"),
+}
+
+
+@pytest.mark.parametrize("options", [[OVERWRITE], [OVERWRITE, SKIP]], ids=["overwrite", "skip"])
+@pytest.mark.parametrize("link", LINKS)
+def test_a_link_out_of_the_service_is_refused(tmp_path: Path, link: str, options: list[str]) -> None:
+    service = tmp_path / "output" / NAME
+    path, target = LINKS[link]
+    write(tmp_path, {"outside/file": "mine\n"})
+    write(service, {"notes.txt": "mine\n", "own/notes.txt": "mine\n"})
+    (service / "alias").symlink_to(tmp_path / "outside")
+    (service / "own/urls.py").symlink_to(tmp_path / "outside/file")
+    (service / path).parent.mkdir(parents=True, exist_ok=True)
+    (service / path).symlink_to(tmp_path / target)
+    before = sorted(service.rglob("*"))
+
+    result = call_cookiecutter(tmp_path, "--no-input", *options)
+
+    assert result.returncode == 1
+    refused = "config/urls.py" if path == "config" else path
+    place = re.escape(str(tmp_path / "outside"))
+    line = rf"'{re.escape(refused)}' is a symbolic link to '{place}[/a-z]*', outside the service; put a file or folder there\."
+    assert re.fullmatch(line, result.stderr.splitlines()[0])
+    assert sorted(service.rglob("*")) == before
+    assert contents(tmp_path / "outside") == {"file": (b"mine\n", 0o644)}
+
+
+def test_links_that_stay_inside_or_that_no_file_of_ours_is_at_are_kept(tmp_path: Path) -> None:
+    service = tmp_path / "output" / NAME
+    write(tmp_path, {"outside/file": "mine\n"})
+    write(service, {"docs/README.md": "mine\n", "src/mine.py": ""})
+    links = {"README.md": "docs/README.md", "catalog": "src", "media": "../../outside", ".venv": "../../outside"}
+    for path, target in links.items():
+        (service / path).symlink_to(target)
+
+    render(tmp_path, OVERWRITE)
+
+    assert {path: str((service / path).readlink()) for path in links} == links
+    assert (service / "docs/README.md").read_text(encoding="utf-8").startswith("# Async Django Service\n")
+    assert (service / "src/models.py").exists()
+    assert contents(tmp_path / "outside") == {"file": (b"mine\n", 0o644)}
+
+
+def test_links_are_looked_for_at_whatever_is_rendered() -> None:
+    names = {path.split("/")[0] for path in template_files()}
+
+    assert load_hook("pre_gen_project")["TOP_LEVEL"] == names | {"UNFINISHED"}
 
 
 def test_whatever_can_be_dropped_is_kept_a_copy_of() -> None:
