@@ -1,16 +1,18 @@
 """Answers that would break a service are refused in a line each, before anything of it is written."""
 
+import json
 import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from contract import speak
 from cookiecutter.exceptions import FailedHookException
 from matrix import QUESTIONS, ROOT, SERVERS, TOGGLES, Answers, all_off, all_on
 from packaging.requirements import Requirement
-from rendering import load_hook, render, run, succeed, text_files
+from rendering import call_cookiecutter, load_hook, render, run, succeed, text_files
 from serving import served
 
 SLUGS = {
@@ -244,6 +246,60 @@ def test_the_command_line_says_it_in_a_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.startswith("project_slug: '../evil' must be lower-case letters")
     assert list(tmp_path.iterdir()) == []
+
+
+# What cookiecutter makes 42 of where it takes an answer for a template.
+EVALUATED = "{{ 6 * 7 }}"
+
+
+def description(directory: Path) -> object:
+    """Return what the service in a folder says that it does."""
+    [project] = (directory / "output").glob("*/pyproject.toml")
+    return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["description"]
+
+
+def test_cookiecutter_evaluates_answers_on_its_command_line(tmp_path: Path) -> None:
+    result = call_cookiecutter(tmp_path, "--no-input", f"description={EVALUATED}")
+
+    assert (result.returncode, description(tmp_path)) == (0, "42")
+
+
+def test_cookiecutter_evaluates_answers_in_its_user_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "user.yaml"
+    config.write_text(json.dumps({"default_context": {"description": EVALUATED}}), encoding="utf-8")
+    result = call_cookiecutter(tmp_path, "--no-input", "--config-file", str(config), HOME=str(tmp_path))
+
+    assert (result.returncode, description(tmp_path)) == (0, "42")
+
+
+@pytest.mark.parametrize("answer", [EVALUATED, "O'Brien & Sons"])
+def test_cookiecutter_does_not_evaluate_answers_to_its_prompts(tmp_path: Path, answer: str) -> None:
+    questions = [key for key in QUESTIONS if not key.startswith("_")]
+    answered = "".join(f"{answer if key == 'description' else ''}\n" for key in questions)
+
+    check_taken_literally(tmp_path, call_cookiecutter(tmp_path, answered=answered), answer)
+
+
+@pytest.mark.parametrize("answer", [EVALUATED, "O'Brien & Sons"])
+def test_cookiecutter_does_not_evaluate_answers_in_a_replay_file(tmp_path: Path, answer: str) -> None:
+    succeed(tmp_path, "mkdir", "first")
+    assert call_cookiecutter(tmp_path / "first", "--no-input").returncode == 0
+    [replay] = (tmp_path / "first" / "replays").iterdir()
+    answers = json.loads(replay.read_text(encoding="utf-8"))
+    answers["cookiecutter"]["description"] = answer
+    replay.write_text(json.dumps(answers), encoding="utf-8")
+
+    check_taken_literally(tmp_path, call_cookiecutter(tmp_path, "--replay-file", str(replay)), answer)
+
+
+def check_taken_literally(directory: Path, result: CompletedProcess[str], answer: str) -> None:
+    """Check that a description was refused as it was given if it is a template, and rendered as it was given if not."""
+    if answer == EVALUATED:
+        assert result.returncode == 1
+        assert f"description: '{EVALUATED}' must not contain" in result.stderr
+        assert list((directory / "output").iterdir()) == []
+    else:
+        assert (result.returncode, description(directory)) == (0, answer)
 
 
 def test_every_question_has_a_rule_and_an_example_that_keeps_it() -> None:

@@ -32,7 +32,7 @@ def actions(folder: Path) -> set[str]:
 
 def test_our_workflows_are_clean() -> None:
     succeed(ROOT, "actionlint")
-    succeed(ROOT, "zizmor", "--offline", ".github")
+    succeed(ROOT, "zizmor", "--offline", "--persona", "auditor", ".github")
     succeed(ROOT, "yamllint", "--strict", "--config-file", str(TEMPLATE / ".yamllint.yaml"), ".github")
 
 
@@ -50,9 +50,35 @@ def test_every_file_that_github_reads_of_us_has_a_schema() -> None:
 def test_what_others_read_of_a_service_keeps_its_schema(tmp_path: Path, answers: dict[str, object]) -> None:
     service = render(answers, tmp_path)
 
-    check_schema("github-workflows", service / ".github" / "workflows" / "ci.yml")
+    check_schema("github-workflows", *(service / ".github" / "workflows").iterdir())
     check_schema("dependabot", service / ".github" / "dependabot.yml")
     check_schema("compose-spec", service / "compose.yaml")
+
+
+@pytest.mark.parametrize("answers", [all_on(), all_off()], ids=["all on", "all off"])
+def test_each_kind_of_image_is_updated_by_dependabot(tmp_path: Path, answers: dict[str, object]) -> None:
+    service = render(answers, tmp_path)
+
+    updates = yaml.safe_load((service / ".github" / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    composed = yaml.safe_load((service / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    read = {update["package-ecosystem"] for update in updates}
+    assert {update["directory"] for update in updates} == {"/"}
+    assert {"uv", "github-actions", "docker"} <= read
+    assert ("docker-compose" in read) == any("image" in each for each in composed.values())
+
+
+@pytest.mark.parametrize("answers", [all_on(), all_off()], ids=["all on", "all off"])
+def test_the_container_writes_to_its_temporary_directory_only(tmp_path: Path, answers: dict[str, object]) -> None:
+    service = render(answers, tmp_path)
+
+    web = yaml.safe_load((service / "compose.yaml").read_text(encoding="utf-8"))["services"]["web"]
+    assert web["read_only"] is True
+    assert web["cap_drop"] == ["ALL"]
+    assert web["security_opt"] == ["no-new-privileges:true"]
+    [size] = re.findall(r"^/tmp:size=(\d+)m,", "\n".join(web["tmpfs"]))
+    settings = (service / "config" / "settings.py").read_text(encoding="utf-8")
+    [limit] = re.findall(r"^REQUEST_MAX_SIZE = .*?(\d+) \* 1024 \* 1024", settings, re.MULTILINE)
+    assert int(size) > 10 * int(limit)
 
 
 def test_a_file_that_breaks_its_schema_is_noticed(tmp_path: Path) -> None:

@@ -164,9 +164,9 @@ def test_a_link_out_of_the_service_is_refused(tmp_path: Path, link: str, options
 
     assert result.returncode == 1
     refused = "config/urls.py" if path == "config" else path
-    place = re.escape(str(tmp_path / "outside"))
-    line = rf"'{re.escape(refused)}' is a symbolic link to '{place}[/a-z]*', outside the service; put a file or folder there\."
-    assert re.fullmatch(line, result.stderr.splitlines()[0])
+    [line] = re.findall(r"'(.+)' is a symbolic link to '(.+)', outside the service; put .+ there\.\n", result.stderr)
+    assert line[0] == refused
+    assert Path(line[1]).is_relative_to(tmp_path / "outside")
     assert sorted(service.rglob("*")) == before
     assert contents(tmp_path / "outside") == {"file": (b"mine\n", 0o644)}
 

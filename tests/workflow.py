@@ -13,13 +13,15 @@ from rendering import UV, succeed
 SHELL = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c")
 
 
-def run_workflow(repository: Path, workspace: Path, services: Mapping[str, str], **environment: str) -> dict[str, str]:
-    """Run the jobs of a repository's CI in an empty folder; return what each step printed, by its name or action.
+def run_workflow(
+    repository: Path, workspace: Path, services: Mapping[str, str], name: str = "ci", **environment: str
+) -> dict[str, str]:
+    """Run the jobs of a repository's workflow in an empty folder; return what each step printed, by its name or action.
 
     `services` has the URL of a real server for each service of the workflow, by its name there; the environment is
     what the machine has set. Raises AssertionError for a step that fails, KeyError for an action that is unknown here.
     """
-    workflow = yaml.safe_load((repository / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    workflow = yaml.safe_load((repository / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))
     printed: dict[str, str] = {}
     for job in workflow["jobs"].values():
         assert set(job.get("services", {})) == set(services)
@@ -72,4 +74,15 @@ def setup_uv(repository: Path, workspace: Path, **options: object) -> dict[str, 
     return {"PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
 
 
-ACTIONS = {"actions/checkout": checkout, "astral-sh/setup-uv": setup_uv}
+def upload_artifact(repository: Path, workspace: Path, **options: str) -> dict[str, str]:
+    """Do what actions/upload-artifact does, as far as a test can see it: find the file."""
+    assert options["if-no-files-found"] == "error"
+    assert (workspace / options["path"]).is_file()
+    return {}
+
+
+ACTIONS = {
+    "actions/checkout": checkout,
+    "actions/upload-artifact": upload_artifact,
+    "astral-sh/setup-uv": setup_uv,
+}
