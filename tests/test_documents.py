@@ -97,6 +97,34 @@ def test_every_file_of_the_manifest_is_in_the_table_of_options() -> None:
         assert re.findall(r"`([^`]+)`", row.split("|")[2]) == paths
 
 
+def missing(document: str, bare: Path) -> set[str]:
+    """Return the test files that a document names and that do not exist; those without a folder should be in `bare`."""
+    named = set(re.findall(r"`((?:tests/[\w/]*)?test_\w+\.py)`", document))
+    assert named
+    return {name for name in named if not (ROOT / name if "/" in name else bare / name).is_file()}
+
+
+@pytest.mark.parametrize(
+    ("document", "bare"), [("faults.md", ROOT / "tests" / "faults"), ("security.md", TEMPLATE / "tests")]
+)
+def test_every_test_that_a_document_names_exists(document: str, bare: Path) -> None:
+    assert missing((ROOT / "docs" / document).read_text(encoding="utf-8"), bare) == set()
+
+
+def test_a_test_that_does_not_exist_is_noticed() -> None:
+    document = "`test_views.py`, `test_nothing.py`, `tests/test_answers.py`, `tests/faults/test_nothing.py`"
+
+    assert missing(document, TEMPLATE / "tests") == {"test_nothing.py", "tests/faults/test_nothing.py"}
+
+
+def test_security_has_each_requirement_of_level_1_once() -> None:
+    document = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (\d[\d., ]*) \|", document, re.MULTILINE)
+    requirements = [requirement for cell in cells for requirement in cell.split(", ")]
+
+    assert len(requirements) == len(set(requirements)) == 70
+
+
 def test_every_question_is_in_the_readme_and_has_a_prompt() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -18,5 +18,11 @@ def test_images_are_pinned_by_digest() -> None:
     assert [image for image in used if not PINNED.fullmatch(image)] == []
 
 
+def test_secrets_and_history_stay_out_of_the_image() -> None:
+    ignored = (SERVICE / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+    assert {".env*", ".git", "**/*.key", "**/*.pem", "**/*.sqlite3*"} <= set(ignored)
+
+
 def test_ci_uses_the_images_that_dependabot_updates() -> None:
     assert images(".github/workflows/ci.yml") == images("compose.yaml")

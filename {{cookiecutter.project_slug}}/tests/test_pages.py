@@ -26,6 +26,11 @@ class HomeTests(SimpleTestCase):
         assert response.status_code == 200
         assert response.headers["Content-Type"].startswith("text/css")
 
+    async def test_no_other_origin_may_read_it(self) -> None:
+        response = await self.async_client.get("/", headers={"Origin": "https://elsewhere.example"})
+
+        assert [name for name in response.headers if name.startswith("Access-Control-")] == []
+
     async def test_cannot_be_posted_to(self) -> None:
         response = await self.async_client.post("/")
 
