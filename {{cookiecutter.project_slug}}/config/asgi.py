@@ -27,6 +27,7 @@ from runtime.origins import AllowedOrigin  # noqa: E402
 # {% else %}
 from runtime.protocols import HTTPOnly  # noqa: E402
 # {% endif %}
+from runtime.proxies import TrustedProxiesMiddleware  # noqa: E402
 # {% if cookiecutter.use_channels %}
 from runtime.sessions import Sessions  # noqa: E402
 from runtime.sockets import Sockets  # noqa: E402
@@ -45,7 +46,7 @@ protocols = ProtocolTypeRouter(
 protocols = HTTPOnly(django_application)
 # {% endif %}
 application = Lifespan(
-    LentThreads(protocols),
+    TrustedProxiesMiddleware(LentThreads(protocols)),
     # {% if cookiecutter.use_postgres %}
     connection_pools,
     # {% endif %}

@@ -19,6 +19,7 @@ from redis.asyncio import BlockingConnectionPool
 # {% endif %}
 
 from runtime.environment import Environment, strong_key, strong_keys
+from runtime.proxies import are_proxies
 
 PROJECT_NAME = "{{ cookiecutter.project_name }}"
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -69,6 +70,7 @@ not_blank = validate.Regexp(r"\s*\S", error="Must not be empty.")
 DEBUG = env.bool("DEBUG", default=False)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"], subcast=str.strip)
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[], subcast=str.strip)
+TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[], subcast=str.strip, validate=are_proxies)
 # {% if cookiecutter.use_async_views %}
 SUPPLIER_URLS: list[str] = env.list("SUPPLIER_URLS", default=[], subcast=str.strip, validate=each_is_a_url)
 # {% endif %}
@@ -280,8 +282,7 @@ SUPPLIER_READ_TIMEOUT = 2.0
 SUPPLIER_TOTAL_TIMEOUT = 3.0
 
 # {% endif %}
-# In production a proxy ends TLS, redirects http to https, and tells us in X-Forwarded-Proto which it was.
-SECURE_PROXY_SSL_HEADER = None if DEBUG else ("HTTP_X_FORWARDED_PROTO", "https")
+# In production a proxy ends TLS and redirects http to https. TRUSTED_PROXIES says which proxies report the scheme.
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 SILENCED_SYSTEM_CHECKS = [

@@ -168,6 +168,18 @@ def check_preload(**kwargs: Any) -> Iterator[checks.CheckMessage]:
         )
 
 
+@checks.register(checks.Tags.security, deploy=True)
+def check_hosts(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Refuse ALLOWED_HOSTS that allow every host."""
+    if "*" in settings.ALLOWED_HOSTS:
+        yield checks.Error(
+            "ALLOWED_HOSTS contains '*': every client chooses the host name that links and redirects lead to.",
+            hint="List the service's host names, such as ALLOWED_HOSTS=shop.example.com,.example.org. Health probes"
+            " need no entry of their own.",
+            id="runtime.E001",
+        )
+
+
 def django_name(factory: Any) -> str | None:
     """Return the dotted path of the middleware of Django's that a middleware is a subclass of."""
     for base in getattr(factory, "__mro__", ()):

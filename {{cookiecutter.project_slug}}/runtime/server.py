@@ -53,6 +53,8 @@ from uvicorn.supervisors import multiprocess
 
 # {% if cookiecutter.asgi_server == "granian" %}
 from runtime.asgi import Application, Receive, Scope, Send
+# {% elif cookiecutter.asgi_server == "daphne" %}
+from runtime.asgi import Scope
 # {% endif %}
 from runtime.draining import get_stop
 # {% if cookiecutter.asgi_server == "uvicorn" %}
@@ -66,6 +68,9 @@ from runtime.limits import (
 from runtime.limits import HEADER_TIMEOUT
 # {% else %}
 from runtime.limits import LimitedServer
+# {% endif %}
+# {% if cookiecutter.asgi_server == "daphne" and cookiecutter.use_channels %}
+from runtime.proxies import TrustedProxies
 # {% endif %}
 
 # {% if cookiecutter.asgi_server != "daphne" %}
@@ -235,6 +240,9 @@ class LifespanServer(LimitedServer):
         # The connections that requests have come by, and where the server listens.
         self.channels: WeakSet[Any] = WeakSet()
         self.ports: list[Any] = []
+        # {% if cookiecutter.use_channels %}
+        self.proxies = TrustedProxies(settings.TRUSTED_PROXIES)
+        # {% endif %}
         self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
@@ -262,6 +270,16 @@ class LifespanServer(LimitedServer):
         """Note where the server listens."""
         super().listen_success(port)
         self.ports.append(port)
+
+    def create_application(self, protocol: Any, scope: Scope) -> Any:
+        """Start the application for a request."""
+        # Daphne would let every client set it with the header Daphne-Root-Path.
+        scope["root_path"] = self.root_path
+        # {% if cookiecutter.use_channels %}
+        # The application does this too, but only after Daphne has logged the handshake.
+        self.proxies.resolve(scope)
+        # {% endif %}
+        return super().create_application(protocol, scope)
 
     def protocol_connected(self, protocol: Any) -> None:
         """Note the connection of a request, or of what a request became."""
@@ -330,6 +348,8 @@ def serve(
         workers=workers,
         lifespan="on",
         http=LimitedProtocol,
+        # See runtime/proxies.py. uvicorn itself would believe every client on this machine.
+        proxy_headers=False,
         # {% if cookiecutter.use_channels %}
         ws=LimitedSocket,
         ws_max_size=settings.WEBSOCKET_MAX_SIZE,

@@ -12,7 +12,7 @@ class Socket(ApplicationCommunicator):
     """A WebSocket to a path, from a page of the service unless another origin is given."""
 
     def __init__(self, path: str, origin: str | None = "http://testserver") -> None:
-        headers = [(b"origin", origin.encode())] if origin else []
+        headers = [(b"host", b"testserver")] + ([(b"origin", origin.encode())] if origin else [])
         super().__init__(application, {"type": "websocket", "path": path, "headers": headers, "subprotocols": []})
 
     async def connect(self) -> bool:

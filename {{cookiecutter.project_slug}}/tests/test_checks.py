@@ -188,3 +188,9 @@ def test_a_preload_list_wants_a_year_and_all_subdomains() -> None:
     assert "runtime.W010" not in found(deploy=True, **preload)
     assert "runtime.W010" in found(deploy=True, **preload | {"SECURE_HSTS_SECONDS": year - 1})
     assert "runtime.W010" in found(deploy=True, **preload | {"SECURE_HSTS_INCLUDE_SUBDOMAINS": False})
+
+
+@pytest.mark.parametrize(("hosts", "is_wrong"), [(["*"], True), (["shop.example", "*"], True), ([".example"], False)])
+def test_every_host_allowed_is_an_error_in_production(hosts: list[str], is_wrong: bool) -> None:
+    assert ("runtime.E001" in found(deploy=True, ALLOWED_HOSTS=hosts)) is is_wrong
+    assert "runtime.E001" not in found(ALLOWED_HOSTS=hosts)

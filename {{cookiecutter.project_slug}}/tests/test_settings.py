@@ -174,6 +174,19 @@ def test_spaces_in_a_list_do_not_matter(read_settings: Reader[dict[str, Any]]) -
     hosts = read_settings(**PRODUCTION, ALLOWED_HOSTS="one.example, two.example")["ALLOWED_HOSTS"]
 
     assert hosts == ["one.example", "two.example"]
+
+
+def test_no_proxy_is_trusted_by_default(read_settings: Reader[dict[str, Any]]) -> None:
+    assert read_settings(**PRODUCTION)["TRUSTED_PROXIES"] == []
+    assert read_settings(**PRODUCTION, TRUSTED_PROXIES="")["TRUSTED_PROXIES"] == []
+    assert read_settings(**PRODUCTION, TRUSTED_PROXIES="10.0.0.0/8, ::1")["TRUSTED_PROXIES"] == ["10.0.0.0/8", "::1"]
+
+
+def test_a_proxy_that_is_no_address_is_named(refusal: Reader[str]) -> None:
+    line = refusal(**PRODUCTION, TRUSTED_PROXIES="10.0.0.0/8,proxy.example")
+
+    assert "TRUSTED_PROXIES" in line
+    assert "'proxy.example' is not an IP address such as 192.0.2.10, nor a network" in line
 # {% if cookiecutter.use_channels %}
 
 
