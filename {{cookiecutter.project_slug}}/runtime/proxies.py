@@ -21,6 +21,8 @@ SCHEMES = {
     "websocket": ("ws", "wss"),
     # {% endif %}
 }
+# The key of a scope whose client is known already.
+RESOLVED = "runtime.proxies"
 # Headers that say what the scope says afterwards.
 REPLACED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"})
 # Every header of which a client could make an application believe that a proxy has sent it.
@@ -67,13 +69,14 @@ class TrustedProxies:
     def resolve(self, scope: Scope) -> None:
         """Set the scope's client and scheme to what the trusted proxies report, and remove the headers that say so.
 
-        The scope is changed in place, because the server's access log reads it too.
+        The scope is changed in place, because the server's access log reads it too. A second call changes nothing.
         """
-        if scope["type"] not in SCHEMES:
+        if scope["type"] not in SCHEMES or RESOLVED in scope:
             return
         headers = scope["headers"]
         if not any(name.startswith(FORWARDING) for name, _ in headers):
             return
+        scope[RESOLVED] = True
         client = scope.get("client")
         if not (client and self.networks and self.is_trusted_peer(client[0])):
             scope["headers"] = [header for header in headers if not header[0].startswith(FORWARDING)]

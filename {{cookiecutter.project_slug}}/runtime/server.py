@@ -276,7 +276,7 @@ class LifespanServer(LimitedServer):
         # Daphne would let every client set it with the header Daphne-Root-Path.
         scope["root_path"] = self.root_path
         # {% if cookiecutter.use_channels %}
-        # The application does this too, but only after Daphne has logged the handshake.
+        # TrustedProxiesMiddleware runs only after Daphne has logged the handshake.
         self.proxies.resolve(scope)
         # {% endif %}
         return super().create_application(protocol, scope)

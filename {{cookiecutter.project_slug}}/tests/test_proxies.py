@@ -135,9 +135,11 @@ def test_headers_of_an_untrusted_peer_are_removed(client: Any, proxies: list[str
 
 
 def test_other_headers_of_a_proxy_are_kept() -> None:
-    headers = resolved(FORGED)["headers"]
+    scope = resolved(FORGED)
+    # On some servers it is applied once more. The client that is known by then is not a proxy.
+    TrustedProxies(PROXIES).resolve(scope)
 
-    assert headers[1:] == [(b"x-forwarded-host", b"evil.example"), (b"x-forwarded-anything", b"1")]
+    assert scope["headers"][1:] == [(b"x-forwarded-host", b"evil.example"), (b"x-forwarded-anything", b"1")]
 
 
 def test_a_proxy_is_recognized_by_its_ipv4_mapped_address() -> None:
