@@ -22,8 +22,8 @@ thorough: .venv
 	EFFORT=5 .venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 3600 $(ARGS) \
 		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py tests/test_combinations.py
 
-# Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer and
-# HAProxy: `apt install pgbouncer haproxy`.
+# Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer,
+# HAProxy and nginx: `apt install pgbouncer haproxy nginx`.
 faults: .venv .load/venv
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 900 $(or $(ARGS),tests/faults)
 
