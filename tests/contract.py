@@ -66,13 +66,16 @@ def suppliers() -> Iterator[str]:
 class Browser(httpx.Client):
     """A client that sends back every cookie it is given, as one on the far side of the service's TLS proxy would.
 
+    It connects from `address`, if one is given.
+
     httpx itself keeps the secure ones from a connection without TLS, which is all that there is here.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, address: str | None = None) -> None:
         self.kept: dict[str, str] = {}
         hooks: dict[str, list[Callable[..., Any]]] = {"request": [self.send_cookies], "response": [self.keep_cookies]}
-        super().__init__(base_url=url, timeout=20, event_hooks=hooks)
+        transport = httpx.HTTPTransport(local_address=address)
+        super().__init__(base_url=url, timeout=20, event_hooks=hooks, transport=transport)
 
     def send_cookies(self, request: httpx.Request) -> None:
         request.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.kept.items())
@@ -223,7 +226,8 @@ def check_export(visitor: Browser) -> None:
 
 
 def check_wrappers(visitor: Browser, admin: Browser) -> None:
-    assert visitor.get("/api/users/count/").json() == {"count": 1}
+    assert visitor.get("/api/users/count/").status_code == 401
+    assert admin.get("/api/users/count/").json() == {"count": 1}
     path = f"/api/products/{add_product(admin, name='Last one', stock=1)['id']}/reserve/"
     assert admin.call(path, json={"quantity": 2}).status_code == 409
     with ThreadPoolExecutor(2) as buyers:

@@ -143,7 +143,7 @@ MIXED = {
     "/api/products/": 200,
     "/api/products/export/": 200,
     "/api/products/1/": 404,
-    "/api/users/count/": 200,
+    "/api/users/count/": 401,
     "/nowhere/": 404,
     "/admin/": 302,
     "/probe/sleep/?seconds=0.01": 200,

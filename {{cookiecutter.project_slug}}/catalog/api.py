@@ -74,6 +74,23 @@ def answers_payload_errors(view: View) -> View:
     return wrapper
 
 
+# {% if cookiecutter.use_orm_wrappers %}
+def requires_staff(view: View) -> View:
+    """Keep a view for staff: other users get 403, and clients that are not logged in 401."""
+
+    @wraps(view)
+    async def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        user = await request.auser()
+        if not user.is_authenticated:
+            return refuse("Log in first.", 401)
+        if not user.is_staff:
+            return refuse("This is for staff only.", 403)
+        return await view(request, *args, **kwargs)
+
+    return wrapper
+
+
+# {% endif %}
 def requires_permission(permission: str) -> Callable[[View], View]:
     """Keep a view for users with a model permission: others get 403, and who is not logged in 401."""
 

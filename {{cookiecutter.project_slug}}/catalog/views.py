@@ -19,7 +19,15 @@ from django.views.decorators.http import (
 # {% if cookiecutter.use_orm_wrappers %}
 from catalog import services
 # {% endif %}
-from catalog.api import answers_payload_errors, read_object, refuse, requires_permission
+from catalog.api import (
+    answers_payload_errors,
+    read_object,
+    refuse,
+    requires_permission,
+    # {% if cookiecutter.use_orm_wrappers %}
+    requires_staff,
+    # {% endif %}
+)
 from catalog.forms import ProductForm
 from catalog.models import Product
 from catalog.suppliers import ask_suppliers
@@ -138,8 +146,9 @@ async def reserve(request: HttpRequest, pk: int) -> HttpResponseBase:
 
 
 @require_safe
+@requires_staff
 async def count_users(request: HttpRequest) -> HttpResponseBase:
-    """Answer how many users there are."""
+    """Answer how many users there are, to staff."""
     return JsonResponse({"count": await services.count_users()})
 
 

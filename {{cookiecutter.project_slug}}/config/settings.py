@@ -1,19 +1,14 @@
 """Settings of the service, read once from the environment (and `.env`, which never overrides it)."""
 
 import logging
+import re
 import sys
 from pathlib import Path
 # {% if cookiecutter.use_postgres %}
 from typing import Any
 # {% endif %}
 
-from environs import (
-    EnvError,
-    # {% if cookiecutter.use_async_views or cookiecutter.use_channels %}
-    ValidationError,
-    # {% endif %}
-    validate,
-)
+from environs import EnvError, ValidationError, validate
 # {% if cookiecutter.use_channels %}
 from redis.asyncio import BlockingConnectionPool
 # {% endif %}
@@ -23,10 +18,17 @@ from runtime.proxies import are_proxies
 
 PROJECT_NAME = "{{ cookiecutter.project_name }}"
 BASE_DIR = Path(__file__).resolve().parent.parent
+# First parts of paths that the admin cannot have.
+RESERVED_PATHS = [
+    "api",
+    "health",
+    "static",
+    # {% if cookiecutter.use_channels %}
+    "ws",
+    # {% endif %}
+]
 
-# {% if cookiecutter.use_async_views or cookiecutter.use_channels %}
 
-# {% endif %}
 # {% if cookiecutter.use_async_views %}
 def each_is_a_url(urls: list[str]) -> None:
     """Refuse a list with anything but http and https URLs in it, or with a password, which an answer would show."""
@@ -52,6 +54,14 @@ def leads_to_redis(url: str) -> None:
 
 
 # {% endif %}
+def is_free_path(path: str) -> None:
+    """Refuse a path that is empty, that needs escaping in a URL, or that other parts of the service have."""
+    if not re.fullmatch(r"/?[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/?", path):
+        raise ValidationError(f"{path!r} is not a path such as admin/ or back-office/.")
+    if path.strip("/").partition("/")[0] in RESERVED_PATHS:
+        raise ValidationError(f"{path!r} begins with one of {', '.join(RESERVED_PATHS)}, which have other uses.")
+
+
 # The environment: every variable the service reads, and .env.example explains.
 env = Environment(
     # These may stand in files, which SECRET_KEY_FILE and so on name.
@@ -74,6 +84,7 @@ TRUSTED_PROXIES: list[str] = env.list("TRUSTED_PROXIES", default=[], subcast=str
 # {% if cookiecutter.use_async_views %}
 SUPPLIER_URLS: list[str] = env.list("SUPPLIER_URLS", default=[], subcast=str.strip, validate=each_is_a_url)
 # {% endif %}
+ADMIN_PATH = env.str("ADMIN_PATH", default="admin/", validate=is_free_path)
 LOG_LEVEL = env.log_level("LOG_LEVEL", default=logging.INFO)
 positive = validate.Range(min=0, min_inclusive=False)
 REQUEST_TIMEOUT = env.float("REQUEST_TIMEOUT", default=None if DEBUG else 10, validate=positive)
@@ -125,6 +136,8 @@ try:
 except EnvError as error:
     sys.exit(f"{error}. See .env.example; for development, set DEBUG=true.")
 
+ADMIN_PATH = f"{ADMIN_PATH.strip('/')}/"
+
 INSTALLED_APPS = [
     "runtime",  # before staticfiles: its runserver serves the ASGI application
     "accounts",
@@ -133,7 +146,7 @@ INSTALLED_APPS = [
     # {% if cookiecutter.use_channels %}
     "channels",
     # {% endif %}
-    "django.contrib.admin",
+    "runtime.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -250,6 +263,14 @@ REQUEST_MAX_SIZE = 10 * 1024 * 1024
 REQUEST_BODY_TIMEOUT = 20.0
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["runtime.backends.LoginBackend"]
+# Failed logins within LOGIN_FAILURE_WINDOW seconds after which a client gets a 429: those of one user name from its
+# address, and those of all user names from its address, which it may share with others.
+LOGIN_FAILURES_PER_USER = 5
+LOGIN_FAILURES_PER_ADDRESS = 100
+LOGIN_FAILURE_WINDOW = 15 * 60
+# Threads of each process that hash passwords, in addition to MAX_THREADS.
+HASHING_THREADS = 2
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

@@ -25,6 +25,7 @@ from django.middleware import clickjacking, common, csp, csrf, http, locale, sec
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
+from runtime.logins import replace_if_throttled
 from runtime.outages import answer
 
 
@@ -89,7 +90,14 @@ class XFrameOptionsMiddleware(OnTheLoop, clickjacking.XFrameOptionsMiddleware):
 
 
 class AuthenticationMiddleware(OnTheLoop, auth.AuthenticationMiddleware):
-    """Gives a request its user, who is looked up when asked for: `await request.auser()`."""
+    """Gives a request its user, who is looked up when asked for: `await request.auser()`.
+
+    A login that was throttled is answered 429, whatever its view has made of it.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Return the view's response, or a 429."""
+        return replace_if_throttled(request, response)
 
 
 class SessionMiddleware(OnTheLoop, sessions.SessionMiddleware):

@@ -255,8 +255,15 @@ def get_threads() -> Threads:
     return Threads(settings.MAX_THREADS)
 
 
+@cache
+def get_hashing_threads() -> Threads:
+    """Return the threads of this process that hash passwords: `settings.HASHING_THREADS` at most."""
+    return Threads(settings.HASHING_THREADS)
+
+
 # A forked process has none of its parent's threads.
 os.register_at_fork(after_in_child=get_threads.cache_clear)
+os.register_at_fork(after_in_child=get_hashing_threads.cache_clear)
 
 
 class LentThread:
@@ -264,12 +271,16 @@ class LentThread:
 
     Every request has this around it. A task that outlives its request needs one of its own: asgiref refuses its
     blocking calls once the request has ended. Where a synchronous caller lends its own thread, this lends none.
+    `threads` are those of `get_threads()` unless others are given.
     """
 
     current: ContextVar[Loan | None] = ContextVar("current", default=None)
 
+    def __init__(self, threads: Threads | None = None) -> None:
+        self.threads = threads
+
     async def __aenter__(self) -> None:
-        self.loan = None if called_by_sync_code() else Loan(get_threads())
+        self.loan = None if called_by_sync_code() else Loan(self.threads or get_threads())
         if self.loan is None:
             # Django's test client connects them, and they would close the connection that holds a test's transaction.
             disconnect_receivers()
@@ -364,5 +375,6 @@ async def drained_threads() -> AsyncIterator[None]:
     """End the threads when the server stops, after what they are doing (see `runtime.lifespan`)."""
     asyncio.get_running_loop().set_default_executor(TidyExecutor())
     yield
-    if not await asyncio.to_thread(get_threads().drain, DRAIN_TIMEOUT):
+    pools = (get_threads(), get_hashing_threads())
+    if not all(await asyncio.gather(*(asyncio.to_thread(pool.drain, DRAIN_TIMEOUT) for pool in pools))):
         logger.warning("A blocking call has not returned within %s s, and is left behind.", DRAIN_TIMEOUT)

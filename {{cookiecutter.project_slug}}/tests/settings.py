@@ -7,6 +7,7 @@ os.environ |= {
     "SECRET_KEY": "for tests only",
     "ALLOWED_HOSTS": "testserver,localhost",
     "CSRF_TRUSTED_ORIGINS": "",
+    "ADMIN_PATH": "admin/",
     # {% if cookiecutter.use_async_views %}
     "SUPPLIER_URLS": "",
     # {% endif %}

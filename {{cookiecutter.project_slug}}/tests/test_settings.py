@@ -170,6 +170,17 @@ def test_development_does_without_what_is_blank(read_settings: Reader[dict[str, 
     assert read_settings(DEBUG="true", **dict.fromkeys(REQUIRED, ""))["DEBUG"] is True
 
 
+@pytest.mark.parametrize("path", ["back-office/", "/back-office", "back-office"])
+def test_admin_path_gets_its_slash(path: str, read_settings: Reader[dict[str, Any]]) -> None:
+    assert read_settings(**PRODUCTION)["ADMIN_PATH"] == "admin/"
+    assert read_settings(**PRODUCTION, ADMIN_PATH=path)["ADMIN_PATH"] == "back-office/"
+
+
+@pytest.mark.parametrize("path", ["", "/", "a//b", "a b", "<int:pk>/", "../x", "api/", "/health", "static/admin/"])
+def test_admin_path_must_be_free(path: str, refusal: Reader[str]) -> None:
+    assert f"{path!r} " in refusal(**PRODUCTION, ADMIN_PATH=path).partition("ADMIN_PATH")[2]
+
+
 def test_spaces_in_a_list_do_not_matter(read_settings: Reader[dict[str, Any]]) -> None:
     hosts = read_settings(**PRODUCTION, ALLOWED_HOSTS="one.example, two.example")["ALLOWED_HOSTS"]
 

@@ -251,7 +251,11 @@ class ReserveTests(APITestCase):
         response = await self.post(f"{PRODUCTS}1/reserve/", {"quantity": 1}, user=self.nobody)
         assert response.status_code == 403
 
-    async def test_users_are_counted(self) -> None:
-        response = await self.async_client.get("/api/users/count/")
-        assert response.json() == {"count": 2}
+    async def test_users_are_counted_for_staff_only(self) -> None:
+        path = "/api/users/count/"
+        assert (await self.async_client.get(path)).status_code == 401
+        await self.async_client.aforce_login(self.clerk)
+        assert (await self.async_client.get(path)).status_code == 403
+        await self.async_client.aforce_login(await User.objects.acreate_user("manager", is_staff=True))
+        assert (await self.async_client.get(path)).json() == {"count": 3}
 # {% endif %}

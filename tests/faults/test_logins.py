@@ -1,0 +1,134 @@
+"""Logins of a hostile client: they hold up nobody else, are throttled in all processes together, and are logged."""
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from booting import Server, processes
+from contract import PASSWORD, USERNAME, Browser
+from matrix import SERVERS, all_on
+from rendering import render
+from serving import served
+
+LOGIN = "/admin/login/"
+WRONG = "not the password"
+# What Daphne does not have.
+SEVERAL_PROCESSES = [server for server in SERVERS if server != "daphne"]
+# Logins at once: each has a user name of its own, so that each password is hashed.
+CROWD = 40
+JSON = {"Accept": "application/json"}
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Server]:
+    """Serve a service with every toggle on, in which a login may wait for its turn to be hashed."""
+    answers = all_on(request.param)
+    with served(render(answers, tmp_path), answers, database_url, redis_url, REQUEST_TIMEOUT="120") as server:
+        yield server
+
+
+def fail(browser: Browser, username: str = USERNAME, password: str = WRONG) -> httpx.Response:
+    """Post a login, of which no success is expected."""
+    fields = {"username": username, "password": password, "csrfmiddlewaretoken": browser.kept["csrftoken"]}
+    response = browser.post(LOGIN, data=fields, headers=JSON, timeout=120)
+    assert response.status_code in {200, 429}, response.text
+    return response
+
+
+def ask(server: Server) -> float:
+    """Call an endpoint with a query; return the seconds that it took."""
+    started = time.monotonic()
+    assert httpx.get(f"{server.url}/api/products/", timeout=60).status_code == 200
+    return time.monotonic() - started
+
+
+def log_lines(server: Server) -> list[str]:
+    """Return the log lines of logins, without their time and request ID."""
+    return re.findall(r"^\S+ \S+ (\w+ runtime\.logins) \[[0-9a-f]{32}\] (.*)$", server.log, re.MULTILINE)
+
+
+def test_many_logins_do_not_hold_up_queries(server: Server) -> None:
+    idle = max(ask(server) for _ in range(10))
+
+    def wrong_login(number: int) -> int:
+        with Browser(server.url) as browser:
+            browser.kept = dict(visitor.kept)
+            return fail(browser, f"user{number}").status_code
+
+    with Browser(server.url) as visitor, ThreadPoolExecutor(CROWD) as crowd:
+        visitor.get(LOGIN)
+        logins = [crowd.submit(wrong_login, number) for number in range(CROWD)]
+        time.sleep(0.3)
+        asked = [ask(server)]
+        while not all(login.done() for login in logins):
+            asked.append(ask(server))
+            time.sleep(0.05)
+        assert {login.result() for login in logins} == {200}
+    # The passwords take all processors, so a query takes longer; before they had threads of their own, it took seconds.
+    assert max(asked) < 1 + 20 * idle
+
+
+def test_failed_logins_are_throttled_and_logged(server: Server) -> None:
+    with Browser(server.url) as stranger, Browser(server.url, address="127.0.0.2") as user:
+        stranger.get(LOGIN)
+        assert [fail(stranger).status_code for _ in range(6)] == [200] * 5 + [429]
+        refused = fail(stranger, password=PASSWORD)
+        unknown = [fail(stranger, "nobody\nERROR forged") for _ in range(6)]
+        page = stranger.post(LOGIN, data={"username": USERNAME, "password": WRONG}, headers={"Accept": "text/html"})
+        user.log_in()
+        assert user.get("/admin/").status_code == 200
+        assert user.submit("/admin/logout/").status_code == 200
+
+    assert page.status_code == 403, "no CSRF token"
+    assert refused.status_code == 429
+    assert 800 <= int(refused.headers["Retry-After"]) <= 900
+    assert re.fullmatch(r"Too many failed logins\. Try again in \d+ minutes\.", refused.json()["error"])
+    assert (unknown[-1].status_code, unknown[-1].content) == (429, refused.content)
+    failed, succeeded = "WARNING runtime.logins", "INFO runtime.logins"
+    known_name, unknown_name = repr(USERNAME), r"'nobody\nERROR forged'"
+    assert log_lines(server) == [
+        *[(failed, f"Failed login of {known_name} from 127.0.0.1: wrong password")] * 5,
+        *[(failed, f"Failed login of {known_name} from 127.0.0.1: throttled")] * 2,
+        *[(failed, f"Failed login of {unknown_name} from 127.0.0.1: unknown user")] * 5,
+        (failed, f"Failed login of {unknown_name} from 127.0.0.1: throttled"),
+        (succeeded, f"Login of {known_name} from 127.0.0.2"),
+        (succeeded, f"Logout of {known_name} from 127.0.0.2"),
+    ]
+    assert not {WRONG, PASSWORD} & set(re.findall(f"{WRONG}|{PASSWORD}", server.log))
+
+
+@pytest.mark.parametrize("name", SEVERAL_PROCESSES)
+def test_all_server_processes_count_together(name: str, tmp_path: Path, database_url: str, redis_url: str) -> None:
+    answers = all_on(name)
+    service = render(answers, tmp_path)
+    with served(service, answers, database_url, redis_url, WEB_CONCURRENCY="2") as server:
+        browsers: dict[int, Browser] = {}
+        opened: list[Browser] = []
+        try:
+            while len(browsers) < 2:
+                assert len(opened) < 200, "one process takes all connections"
+                opened.append(Browser(server.url))
+                browsers.setdefault(process_of(server, opened[-1].get(LOGIN)), opened[-1])
+            first, second = browsers.values()
+            assert [fail(first).status_code for _ in range(5)] == [200] * 5
+            assert fail(second).status_code == 429
+        finally:
+            for browser in opened:
+                browser.close()
+
+
+def process_of(server: Server, response: httpx.Response) -> int:
+    """Return the process at the other end of the connection of a response."""
+    port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
+    [pid] = [
+        process.pid
+        for process in processes(server)
+        for connection in psutil.Process(process.pid).net_connections(kind="tcp")
+        if connection.raddr and connection.raddr.port == port
+    ]
+    return pid
