@@ -19,7 +19,7 @@ from runtime.proxies import are_proxies
 PROJECT_NAME = "{{ cookiecutter.project_name }}"
 BASE_DIR = Path(__file__).resolve().parent.parent
 # First parts of paths that the admin cannot have.
-RESERVED_PATHS = [
+TAKEN_PATHS = [
     "api",
     "health",
     "static",
@@ -58,8 +58,8 @@ def is_free_path(path: str) -> None:
     """Refuse a path that is empty, that needs escaping in a URL, or that other parts of the service have."""
     if not re.fullmatch(r"/?[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/?", path):
         raise ValidationError(f"{path!r} is not a path such as admin/ or back-office/.")
-    if path.strip("/").partition("/")[0] in RESERVED_PATHS:
-        raise ValidationError(f"{path!r} begins with one of {', '.join(RESERVED_PATHS)}, which have other uses.")
+    if path.strip("/").partition("/")[0] in TAKEN_PATHS:
+        raise ValidationError(f"{path!r} begins with one of {', '.join(TAKEN_PATHS)}, which have other uses.")
 
 
 # The environment: every variable the service reads, and .env.example explains.
