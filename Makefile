@@ -5,7 +5,7 @@ UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
 # A Python started by a pyenv shim, or an active environment, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
-.PHONY: demo test thorough faults load constraints newest benchmark
+.PHONY: demo test thorough faults browser load constraints newest benchmark
 
 # Renders a service with every answer at its default, and serves it on http://127.0.0.1:8000.
 demo: $(UV)
@@ -26,6 +26,10 @@ thorough: .venv
 # HAProxy and nginx: `apt install pgbouncer haproxy nginx`.
 faults: .venv .load/venv
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 900 $(or $(ARGS),tests/faults)
+
+# Drives a real browser through the services' pages. Needs Chromium and, to end TLS, HAProxy: `apt install chromium haproxy`.
+browser: .venv
+	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(or $(ARGS),tests/browser)
 
 # One environment with everything that our tools and all the services need.
 .venv: constraints.txt $(UV)

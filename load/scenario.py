@@ -114,7 +114,7 @@ class Buyer(Client):
         cookies = self.cookies()
         headers = {
             "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
-            "X-CSRFToken": cookies.get("csrftoken", ""),
+            "X-CSRFToken": cookies.get("__Host-csrftoken", ""),
         } | request.pop("headers", {})
         options = {"headers": headers, "catch_response": True, "allow_redirects": False}
         with self.client.post(path, name=name, **options, **request) as response:
@@ -131,7 +131,7 @@ class Buyer(Client):
 
     def call(self, name: str, path: str, status: int, body: dict[str, Any]) -> None:
         """Post to the API, or log in first."""
-        if "sessionid" in self.cookies():
+        if "__Host-sessionid" in self.cookies():
             self.post(name, path, status, json=body)
         else:
             self.log_in()

@@ -26,6 +26,8 @@ from websockets.typing import Origin
 
 USERNAME, PASSWORD = "ada", "correct horse battery staple"
 ORIGIN_REFUSED = 403
+# The names of the cookies in production.
+SESSION_COOKIE, CSRF_COOKIE = "__Host-sessionid", "__Host-csrftoken"
 
 
 class Suppliers(http.server.BaseHTTPRequestHandler):
@@ -84,13 +86,18 @@ class Browser(httpx.Client):
         for header in response.headers.get_list("Set-Cookie"):
             self.kept |= {name: morsel.value for name, morsel in SimpleCookie(header).items()}
 
+    @property
+    def csrf_token(self) -> str:
+        """The token that makes a request the service's own; with DEBUG its cookie has no prefix."""
+        return self.kept.get(CSRF_COOKIE) or self.kept["csrftoken"]
+
     def submit(self, path: str, **fields: str) -> httpx.Response:
         """Post a form, with the token that makes it the service's own."""
-        return self.post(path, data=fields | {"csrfmiddlewaretoken": self.kept["csrftoken"]})
+        return self.post(path, data=fields | {"csrfmiddlewaretoken": self.csrf_token})
 
     def call(self, path: str, **request: Any) -> httpx.Response:
         """Post to the API, with the token that makes the call the service's own."""
-        return self.post(path, headers={"X-CSRFToken": self.kept["csrftoken"]}, **request)
+        return self.post(path, headers={"X-CSRFToken": self.csrf_token}, **request)
 
     def log_in(self) -> None:
         """Begin the session of the superuser."""
@@ -133,6 +140,8 @@ def check_page(visitor: Browser, project_name: str) -> None:
     served = visitor.get(stylesheet[1])
     assert (served.status_code, served.headers["Content-Type"].split(";")[0]) == (200, "text/css")
     assert visitor.get("/nowhere").status_code == 404
+    unknown = visitor.get("/api/nowhere/", headers={"Accept": "text/html"})
+    assert (unknown.status_code, unknown.json()) == (404, {"error": "There is nothing at /api/nowhere/."})
     assert visitor.get("/", headers={"Host": "evil.example"}).status_code == 400
 
 
@@ -184,7 +193,8 @@ def check_writing(visitor: Browser, admin: Browser) -> None:
     assert visitor.get(f"/api/products/{chair['id']}/").json() == chair
     assert visitor.get("/api/products/").json()["products"] == [chair]
 
-    assert admin.post("/api/products/", json={"name": "Table"}).status_code == 403, "no CSRF token"
+    refused = admin.post("/api/products/", json={"name": "Table"}, headers={"Accept": "text/html"})
+    assert (refused.status_code, list(refused.json())) == (403, ["error"]), "no CSRF token"
     assert visitor.get("/admin/login/").status_code == 200  # brings a CSRF token
     assert visitor.call("/api/products/", json={"name": "Table"}).status_code == 401
 

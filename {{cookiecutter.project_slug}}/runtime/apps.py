@@ -12,7 +12,7 @@ class RuntimeConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks and the signal receivers."""
-        from runtime import checks, logins, throttling  # noqa: F401
+        from runtime import checks, cookies, logins, throttling  # noqa: F401
 
 
 class AdminConfig(admin.AdminConfig):

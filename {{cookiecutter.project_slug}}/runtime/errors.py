@@ -10,12 +10,22 @@ from django.views.defaults import ERROR_PAGE_TEMPLATE
 
 
 def error_response(request: HttpRequest, status: int, message: str) -> HttpResponse:
-    """Return `{"error": message}`, or a page with the message for a client that prefers HTML to JSON."""
-    if request.get_preferred_type(["application/json", "text/html"]) != "text/html":
+    """Return `{"error": message}`, or a page with the message for a client that prefers HTML to JSON.
+
+    Below `settings.JSON_ONLY_PATHS` it is always JSON.
+    """
+    if is_json_only(request) or request.get_preferred_type(["application/json", "text/html"]) != "text/html":
         return JsonResponse({"error": message}, status=status)
     response = HttpResponse(status=status)
     response.content = ERROR_PAGE_TEMPLATE % {"title": f"{status} {response.reason_phrase}", "details": message}
     return response
+
+
+def is_json_only(request: HttpRequest) -> bool:
+    """Tell whether error responses to a request are JSON, whatever the client prefers."""
+    prefixes: tuple[str, ...] = getattr(settings, "JSON_ONLY_PATHS", ())
+    # A request that is refused early may have no more than its path.
+    return (request.path_info or request.path).startswith(prefixes)
 
 
 def refusal(status: int, message: str, request: HttpRequest | None = None) -> HttpResponse:

@@ -16,7 +16,7 @@ from django.core.handlers.base import reset_urlconf
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 from django.dispatch import Signal
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix, set_urlconf
 from django.utils.log import log_response
@@ -24,6 +24,8 @@ from django.utils.log import log_response
 from runtime.asgi import Receive, Scope, Send
 from runtime.bodies import BodyRefusedError, read_body, refuse_body
 from runtime.draining import get_stop
+from runtime.error_views import json_not_found
+from runtime.errors import is_json_only
 from runtime.outages import answer
 from runtime.threads import give_back_thread
 
@@ -84,7 +86,13 @@ class Handler(ASGIHandler):
 
     async def _get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Return the response of the view, below all middleware, or one that says what is down."""
-        return await answer(request, super()._get_response_async(request))  # type: ignore[misc]
+        try:
+            return await answer(request, super()._get_response_async(request))  # type: ignore[misc]
+        except Http404 as error:
+            # Django would return a page of HTML with DEBUG, and would make each 404 in a thread.
+            if is_json_only(request):
+                return json_not_found(request, error)
+            raise
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
         """Send a response, which a slow client may make last, without the thread that its view has borrowed."""

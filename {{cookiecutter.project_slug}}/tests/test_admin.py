@@ -25,7 +25,7 @@ class AdminTests(TestCase):
         response = await self.async_client.post("/admin/login/", {"username": "ada", "password": "a secret"})
 
         assert response.status_code == 302
-        assert "sessionid" in response.cookies
+        assert settings.SESSION_COOKIE_NAME in response.cookies
 
     async def test_a_login_outlives_a_new_secret_key(self) -> None:
         await self.async_client.aforce_login(self.admin)

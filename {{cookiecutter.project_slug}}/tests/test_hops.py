@@ -38,6 +38,14 @@ async def test_a_view_that_does_not_block_costs_none(client: httpx.AsyncClient, 
     assert not hops
 
 
+async def test_an_unknown_path_of_the_api_costs_none(client: httpx.AsyncClient) -> None:
+    with count_hops() as hops:
+        response = await client.get("/api/nowhere/")
+
+    assert response.status_code == 404
+    assert not hops
+
+
 # {% if cookiecutter.use_async_views %}
 @pytest.mark.django_db(transaction=True)
 async def test_reading_a_row_costs_the_one_of_the_orm(client: httpx.AsyncClient) -> None:

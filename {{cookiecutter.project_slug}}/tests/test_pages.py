@@ -31,6 +31,24 @@ class HomeTests(SimpleTestCase):
 
         assert [name for name in response.headers if name.startswith("Access-Control-")] == []
 
+    @override_settings(SERVESTATIC_USE_FINDERS=True)
+    async def test_its_icon_is_served(self) -> None:
+        assert 'rel="icon" href="/static/catalog/icon.svg"' in (await self.async_client.get("/")).text
+        assert 'rel="icon" href="/static/catalog/icon.svg"' in (await self.async_client.get("/admin/login/")).text
+        response = await self.async_client.get("/static/catalog/icon.svg")
+
+        assert response.headers["Content-Type"] == "image/svg+xml"
+
+    async def test_its_policy_is_strict(self) -> None:
+        policy = (await self.async_client.get("/")).headers["Content-Security-Policy"]
+
+        assert "unsafe" not in policy
+        assert "nonce" not in policy
+        for directive in ("default-src", "object-src", "base-uri", "frame-ancestors"):
+            assert f"{directive} 'none'" in policy
+        for directive in ("script-src", "style-src", "img-src", "connect-src", "form-action"):
+            assert f"{directive} 'self'" in policy
+
     async def test_cannot_be_posted_to(self) -> None:
         response = await self.async_client.post("/")
 

@@ -63,6 +63,15 @@ def test_production_needs_no_more_than_is_required(read_settings: Reader[dict[st
     assert read_settings(**PRODUCTION)["DEBUG"] is False
 
 
+def test_cookies_are_of_this_host_alone_in_production(read_settings: Reader[dict[str, Any]]) -> None:
+    production, development = read_settings(**PRODUCTION), read_settings(DEBUG="true")
+
+    for cookie, name in (("SESSION", "sessionid"), ("CSRF", "csrftoken")):
+        assert production[f"{cookie}_COOKIE_NAME"] == f"__Host-{name}"
+        assert production[f"{cookie}_COOKIE_SECURE"] is True
+        assert development[f"{cookie}_COOKIE_NAME"] == name
+
+
 @pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize("blank", [True, False], ids=["blank", "missing"])
 def test_production_does_not_start_without(name: str, blank: bool, refusal: Reader[str]) -> None:

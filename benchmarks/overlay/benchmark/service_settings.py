@@ -5,4 +5,6 @@ from config.settings import INSTALLED_APPS
 
 INSTALLED_APPS = [*INSTALLED_APPS, "benchmark"]
 ROOT_URLCONF = "benchmark.service_urls"
+# Every contender gets the same requests, with the same cookies.
+SESSION_COOKIE_NAME = "sessionid"
 BENCHMARK_HTTP_CLIENT = "runtime.http.get_client"
