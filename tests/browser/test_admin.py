@@ -1,0 +1,241 @@
+"""The admin under the Content Security Policy of the service: all that a superuser does in it, in a real browser."""
+
+import re
+from urllib.parse import urljoin, urlsplit
+
+from browser.console import Console
+from contract import CSRF_COOKIE, PASSWORD, SESSION_COOKIE, USERNAME
+from playwright.sync_api import BrowserContext, Page, expect
+
+NEW_PASSWORD = "another correct horse"
+
+
+def links(page: Page) -> set[str]:
+    """Return the paths within the admin to which a page links: of a list, each filter but no combination of them."""
+    if urlsplit(page.url).query:
+        return set()
+    hrefs: list[str] = page.eval_on_selector_all("a[href]", "links => links.map(link => link.getAttribute('href'))")
+    found = {urlsplit(urljoin(page.url, href)) for href in hrefs}
+    return {
+        f"{url.path}?{url.query}".rstrip("?")
+        for url in found
+        if url.path.startswith("/admin/") and url.netloc == urlsplit(page.url).netloc
+    }
+
+
+def save(page: Page, button: str = "_save") -> None:
+    """Submit a form of the admin, and wait for its success message."""
+    page.click(f"input[name={button}]")
+    expect(page.locator(".messagelist .success")).to_be_visible()
+
+
+def add_user(page: Page, name: str) -> None:
+    """Add a user; the page is then the form for all of the user's fields."""
+    page.goto("/admin/accounts/user/add/")
+    page.fill("#id_username", name)
+    page.fill("#id_password1", NEW_PASSWORD)
+    page.fill("#id_password2", NEW_PASSWORD)
+    save(page)
+    expect(page.locator("#id_last_login_0")).to_be_visible()
+
+
+def add_product(page: Page, name: str) -> None:
+    """Add a product; the page is then the list of products."""
+    page.goto("/admin/catalog/product/add/")
+    page.fill("#id_name", name)
+    page.fill("#id_price", "12.50")
+    page.fill("#id_stock", "3")
+    save(page)
+
+
+def test_every_page_that_is_linked(admin: Page) -> None:
+    add_product(admin, "Linked")
+    add_user(admin, "linked")
+    todo, seen = {"/admin/"}, set[str]()
+    while todo:
+        path = todo.pop()
+        seen.add(path)
+        response = admin.goto(path)
+        assert response is not None
+        assert response.status == 200, path
+        todo |= links(admin) - seen
+        assert len(seen) < 150, "links without end"
+    kinds = {re.sub(r"\d+", "<id>", path.partition("?")[0]) for path in seen}
+    assert {
+        "/admin/accounts/",
+        "/admin/accounts/user/",
+        "/admin/accounts/user/<id>/change/",
+        "/admin/accounts/user/<id>/delete/",
+        "/admin/accounts/user/<id>/history/",
+        "/admin/accounts/user/<id>/password/",
+        "/admin/accounts/user/add/",
+        "/admin/auth/group/",
+        "/admin/auth/group/add/",
+        "/admin/catalog/product/",
+        "/admin/catalog/product/<id>/change/",
+        "/admin/catalog/product/add/",
+        "/admin/password_change/",
+    } <= kinds
+
+
+def test_pickers_of_dates_and_times(admin: Page) -> None:
+    add_user(admin, "picky")
+    day, time = admin.locator("#id_date_joined_0"), admin.locator("#id_date_joined_1")
+
+    admin.locator(".field-date_joined .datetimeshortcuts a", has_text="Today").click()
+    expect(day).to_have_value(re.compile(r"\d{4}-\d\d-\d\d"))
+    admin.locator(".field-date_joined .datetimeshortcuts a", has_text="Now").click()
+    expect(time).to_have_value(re.compile(r"\d\d:\d\d:\d\d"))
+    admin.locator(".field-date_joined .date-icon").click()
+    expect(admin.locator(".calendarbox:visible")).to_be_visible()
+    admin.locator(".calendarbox:visible .calendarnav-previous").click()
+    admin.locator(".calendarbox:visible td a", has_text=re.compile("^15$")).click()
+    expect(day).to_have_value(re.compile(r"\d{4}-\d\d-15"))
+    admin.locator(".field-date_joined .clock-icon").click()
+    admin.locator(".clockbox:visible a", has_text="Noon").click()
+    expect(time).to_have_value("12:00:00")
+    save(admin, "_continue")
+    expect(day).to_have_value(re.compile(r"\d{4}-\d\d-15"))
+
+
+def test_permissions_are_chosen_and_groups_added_in_a_popup(admin: Page) -> None:
+    add_user(admin, "chosen")
+    admin.fill("#id_user_permissions_input", "add product")
+    admin.locator("#id_user_permissions_from option:visible").first.click()
+    admin.click("#id_user_permissions_add")
+    expect(admin.locator("#id_user_permissions_to option")).to_have_count(1)
+
+    with admin.expect_popup() as opened:
+        admin.click("#add_id_groups")
+    popup = opened.value
+    popup.fill("#id_name", "Editors")
+    with popup.expect_event("close"):
+        popup.click("input[name=_save]")
+    expect(admin.locator("#id_groups_to option")).to_have_text(["Editors"])
+    save(admin, "_continue")
+    expect(admin.locator("#id_groups_to option")).to_have_text(["Editors"])
+    expect(admin.locator("#id_user_permissions_to option")).to_have_count(1)
+
+    admin.goto("/admin/accounts/user/")
+    admin.locator("#changelist-filter a", has_text="Editors").click()
+    expect(admin.locator("#result_list tbody tr")).to_have_count(1)
+    expect(admin.locator("#result_list")).to_contain_text("chosen")
+
+
+def test_a_user_gets_another_password_and_is_deleted(admin: Page) -> None:
+    add_user(admin, "short-lived")
+    admin.click("a[href$='/password/']")
+    admin.locator("#id_usable_password_1").click()
+    expect(admin.locator("#id_password1")).to_be_hidden()
+    admin.locator("#id_usable_password_0").click()
+    admin.fill("#id_password1", f"{NEW_PASSWORD}!")
+    admin.fill("#id_password2", f"{NEW_PASSWORD}!")
+    admin.click("input[name=set-password]")
+    expect(admin.locator(".messagelist .success")).to_be_visible()
+
+    admin.click(".historylink")
+    expect(admin.locator("#change-history")).to_contain_text("Changed password.")
+    admin.go_back()
+    admin.click(".deletelink")
+    admin.click(".cancel-link")
+    admin.click(".deletelink")
+    admin.click("input[type=submit]")
+    expect(admin.locator(".messagelist .success")).to_contain_text("short-lived")
+
+
+def test_the_superuser_changes_the_own_password(admin: Page) -> None:
+    # It is the same afterwards: the other tests log in with it.
+    admin.goto("/admin/password_change/")
+    admin.fill("#id_old_password", "wrong")
+    admin.fill("#id_new_password1", PASSWORD)
+    admin.fill("#id_new_password2", PASSWORD)
+    admin.click("input[type=submit]")
+    expect(admin.locator(".errorlist").first).to_be_visible()
+    admin.fill("#id_old_password", PASSWORD)
+    admin.fill("#id_new_password1", PASSWORD)
+    admin.fill("#id_new_password2", PASSWORD)
+    admin.click("input[type=submit]")
+    admin.wait_for_url("**/password_change/done/")
+
+
+def test_products_are_searched_sorted_changed_and_deleted(admin: Page) -> None:
+    for name in ("Bench", "Bench press", "Bed"):
+        add_product(admin, name)
+    admin.fill("#searchbar", "bench")
+    admin.press("#searchbar", "Enter")
+    rows = admin.locator("#result_list tbody tr")
+    expect(rows).to_have_count(2)
+    admin.click(".column-name a")
+    expect(rows).to_have_count(2)
+
+    admin.locator("#result_list a", has_text="Bench press").click()
+    admin.fill("#id_price", "-1")
+    admin.click("input[name=_save]")
+    expect(admin.locator(".errornote")).to_be_visible()
+    admin.fill("#id_price", "7.00")
+    save(admin, "_addanother")
+
+    admin.goto("/admin/catalog/product/?q=be")
+    admin.check("#action-toggle")
+    expect(admin.locator(".action-counter")).to_contain_text("3 of 3")
+    admin.select_option("select[name=action]", "delete_selected")
+    admin.click("button[name=index]")
+    admin.click("input[type=submit]")
+    expect(admin.locator(".messagelist .success")).to_contain_text("3 products")
+
+
+def test_the_theme_and_the_sidebar(admin: Page) -> None:
+    admin.goto("/admin/catalog/product/")
+    html = admin.locator("html")
+    themes = set()
+    for _ in range(3):
+        admin.locator(".theme-toggle:visible").first.click()
+        themes.add(html.get_attribute("data-theme"))
+    assert themes == {"auto", "dark", "light"}
+    while html.get_attribute("data-theme") != "dark":
+        admin.locator(".theme-toggle:visible").first.click()
+    admin.reload()
+    expect(html).to_have_attribute("data-theme", "dark")
+    assert admin.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(18, 18, 18)"
+
+    main = admin.locator("#main")
+    expect(main).to_have_class(re.compile("shifted"))
+    admin.fill("#nav-filter", "gro")
+    expect(admin.locator("#nav-sidebar tr.model-product")).to_be_hidden()
+    expect(admin.locator("#nav-sidebar tr.model-group")).to_be_visible()
+    admin.click("#toggle-nav-sidebar")
+    expect(main).not_to_have_class(re.compile("shifted"))
+
+
+def test_a_logout_leaves_nothing_behind(admin: Page, context: BrowserContext, console: Console) -> None:
+    admin.evaluate("localStorage.setItem('draft', 'secret')")
+    admin.click("#logout-form button")
+    expect(admin.locator("h1")).to_have_text("Logged out")
+
+    # Chromium says that it has cleared what the response named.
+    [message] = console.take()
+    assert message.startswith("info: Clear-Site-Data header on")
+    assert 'Cleared data types: "cache", "storage"' in message
+    assert admin.evaluate("localStorage.getItem('draft')") is None
+    assert {cookie["name"] for cookie in context.cookies()} <= {CSRF_COOKIE}
+    # The page is whole, and one can log in again.
+    admin.click("a[href='/admin/']")
+    expect(admin.locator("#id_username")).to_be_visible()
+
+
+def test_a_wrong_password_and_a_form_without_its_token(page: Page, console: Console, context: BrowserContext) -> None:
+    page.goto("/admin/login/")
+    page.fill("#id_username", USERNAME)
+    page.fill("#id_password", "wrong")
+    page.click("input[type=submit]")
+    expect(page.locator(".errornote")).to_be_visible()
+    assert SESSION_COOKIE not in {cookie["name"] for cookie in context.cookies()}
+
+    page.evaluate("document.querySelector('[name=csrfmiddlewaretoken]').remove()")
+    page.fill("#id_password", "wrong")
+    page.click("input[type=submit]")
+    expect(page.locator("h1")).to_contain_text("Forbidden")
+    # Its inline style has the nonce: no violation, only the status is reported.
+    [message] = console.take()
+    assert "the server responded with a status of 403" in message
+    assert page.evaluate("getComputedStyle(document.querySelector('h1')).fontWeight") == "400"

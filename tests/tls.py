@@ -1,0 +1,59 @@
+"""A reverse proxy that ends TLS in front of a service: HAProxy, with a certificate that no authority has signed."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from booting import free_port
+from rendering import succeed
+
+HAPROXY = """
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    timeout tunnel 1h
+frontend tls
+    bind 127.0.0.1:{port} ssl crt {certificate}
+    http-request set-header X-Forwarded-Proto https
+    http-request set-header X-Forwarded-For %[src]
+    default_backend service
+backend service
+    server service 127.0.0.1:{service_port}
+"""
+
+
+@contextmanager
+def tls_in_front_of(service_port: int, directory: Path) -> Iterator[str]:
+    """Hold a proxy open in front of a port of this machine, with its files in a folder; yield its https URL."""
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    succeed(directory, "openssl", *options.split(), "-keyout", str(key), "-out", str(certificate))
+    bundle = directory / "bundle.pem"
+    bundle.write_text(certificate.read_text() + key.read_text())
+    port = free_port()
+    configuration = directory / "haproxy.cfg"
+    configuration.write_text(HAPROXY.format(port=port, certificate=bundle, service_port=service_port))
+    process = subprocess.Popen(["haproxy", "-db", "-f", str(configuration)])
+    try:
+        wait_for(port, process)
+        yield f"https://localhost:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Return when a port of a process accepts connections; raise AssertionError after 10 seconds."""
+    deadline = time.monotonic() + 10
+    while True:
+        assert process.poll() is None, f"HAProxy exited {process.returncode}"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
