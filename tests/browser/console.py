@@ -14,7 +14,7 @@ class Console:
 
     def record(self, message: ConsoleMessage) -> None:
         """Record a message, unless it is a hint that Chromium hides by default: Django's forms cause some."""
-        if message.type != "verbose":
+        if str(message.type) != "verbose":
             self.messages.append(f"{message.type}: {message.text}")
 
     def take(self) -> list[str]:

@@ -3,9 +3,10 @@
 import re
 from urllib.parse import urljoin, urlsplit
 
-from browser.console import Console
 from contract import CSRF_COOKIE, PASSWORD, SESSION_COOKIE, USERNAME
 from playwright.sync_api import BrowserContext, Page, expect
+
+from browser.console import Console
 
 NEW_PASSWORD = "another correct horse"
 

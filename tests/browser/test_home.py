@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from browser.conftest import Site, served_over_tls
-from browser.console import Console
 from contract import CSRF_COOKIE, SESSION_COOKIE
 from matrix import all_off
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from rendering import break_it, render
+
+from browser.conftest import Site, served_over_tls
+from browser.console import Console
 
 POWERFUL = ("camera", "geolocation", "microphone", "payment", "usb")
 
