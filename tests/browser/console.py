@@ -2,6 +2,9 @@
 
 from playwright.sync_api import BrowserContext, ConsoleMessage
 
+# Chromium's note when a test types before the page has focused its first field.
+TYPED_EARLY = "Autofocus processing was blocked because a document already has a focused element."
+
 
 class Console:
     """Records every message of all the pages of a browser context, popups too."""
@@ -14,7 +17,7 @@ class Console:
 
     def record(self, message: ConsoleMessage) -> None:
         """Record a message, unless it is a hint that Chromium hides by default: Django's forms cause some."""
-        if str(message.type) != "verbose":
+        if str(message.type) != "verbose" and message.text != TYPED_EARLY:
             self.messages.append(f"{message.type}: {message.text}")
 
     def take(self) -> list[str]:

@@ -161,7 +161,6 @@ MIDDLEWARE = [
     # {% endif %}
     # Django's own, on the event loop: see runtime/middleware.py.
     "runtime.middleware.SecurityMiddleware",
-    "runtime.middleware.ContentSecurityPolicyMiddleware",
     "runtime.browser_policy.BrowserPolicyMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
     "runtime.middleware.SessionMiddleware",
