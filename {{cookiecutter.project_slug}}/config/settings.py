@@ -267,6 +267,8 @@ WEBSOCKET_BURST = 200
 REQUEST_MAX_SIZE = 10 * 1024 * 1024
 # Seconds of silence after which a body that has not come is not waited for.
 REQUEST_BODY_TIMEOUT = 20.0
+# Seconds after which a client that does not read anything of its response is disconnected.
+RESPONSE_WRITE_TIMEOUT = 30.0
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["runtime.backends.LoginBackend"]

@@ -1,6 +1,6 @@
 """What {{ cookiecutter.asgi_server }} takes from a client before the application hears of it, beside its own limits."""
 
-# {% if cookiecutter.asgi_server == "uvicorn" or cookiecutter.asgi_server == "daphne" and cookiecutter.use_channels %}
+# {% if cookiecutter.asgi_server != "daphne" or cookiecutter.use_channels %}
 import asyncio
 # {% endif %}
 # {% if cookiecutter.asgi_server == "daphne" %}
@@ -8,16 +8,37 @@ import json
 import time
 from http import HTTPStatus
 from typing import Any, cast, override
+# {% elif cookiecutter.asgi_server == "uvicorn" %}
+import socket
+import struct
+import sys
+from collections.abc import Iterable
+from typing import Any
+# {% else %}
+import os
+import socket
+import stat
+import struct
+import sys
+from pathlib import Path
 # {% endif %}
-# {% if cookiecutter.asgi_server == "uvicorn" %}
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+# {% if cookiecutter.asgi_server == "uvicorn" %}
+from django.conf import settings
+from django.http import HttpRequest
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 # {% if cookiecutter.use_channels %}
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 # {% endif %}
+
+from runtime.errors import as_http1, refusal
+
+# {% elif cookiecutter.asgi_server == "granian" %}
+from django.conf import settings
 
 # {% elif cookiecutter.asgi_server == "daphne" %}
-
 from daphne.server import Server
 from django.conf import settings
 from twisted.web.http import HTTPChannel
@@ -33,64 +54,136 @@ HEADER_TIMEOUT = 10
 # {% if cookiecutter.asgi_server == "uvicorn" %}
 # Bytes that they may have.
 MAX_HEADER_SIZE = 64 * 1024
+# Requests of a connection that may wait while an earlier one is answered.
+MAX_PIPELINED = 100
+# Errors that are found before the application is called, and what the client is told.
+REFUSALS = {
+    400: "The request is malformed.",
+    408: "The headers took too long to arrive.",
+    431: "The headers are too long.",
+}
+# {% endif %}
+# {% if cookiecutter.asgi_server != "daphne" %}
+# Value of SO_LINGER with which a closed connection is reset: the kernel does not keep the bytes that it has not sent.
+RESET = struct.pack("ii", 1, 0)
+# Fields of Linux's `struct tcp_info`: tcpi_state, tcpi_unacked, tcpi_bytes_acked, tcpi_notsent_bytes.
+TCP_INFO = struct.Struct("=B23xI92xQ16xI")
+TCP_LISTEN = 10
+# {% if cookiecutter.asgi_server == "granian" %}
+# The files and connections of this process.
+DESCRIPTORS = Path("/proc/self/fd")
+# {% endif %}
+
+
+def tcp_info(connection: socket.socket) -> tuple[int, int, int, int]:
+    """Return the state of a TCP connection, and what has been acknowledged: see TCP_INFO. Zeros on other systems."""
+    if sys.platform != "linux":
+        return 0, 0, 0, 0
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size)
+    return TCP_INFO.unpack(info.ljust(TCP_INFO.size, b"\0"))
 # {% endif %}
 # {% if cookiecutter.asgi_server == "uvicorn" %}
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """A connection that is closed when headers do not end: uvicorn itself waits for ever, and keeps them all."""
+    """An HTTP connection with the limits that uvicorn lacks: on headers, trailers, pipelined requests and slow readers.
 
-    # Bytes that have come since the last request, but for those that came with its end.
+    What is received is counted, unless it is the body of a request: a client cannot make the process keep more of it
+    than MAX_HEADER_SIZE and what one read returns.
+    """
+
+    # Bytes received since the last complete headers or part of a body.
     header_size = 0
+    # Whether the bytes that are being parsed completed headers, or held a part of a body.
+    made_progress = False
+    # Whether a request has begun whose headers are not complete.
+    reading_headers = False
+    headers_too_large = False
     timer: asyncio.TimerHandle | None = None
+    # The request that the application is handling. `self.cycle` is the one that was received last.
+    running: RequestResponseCycle | None = None
+    # Set when an error must wait for earlier responses: the rest of the input is dropped.
+    ignores_input = False
+    # What the client had received when that last changed, and the time of that change.
+    delivered: tuple[int, int] | None = None
+    delivered_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect headers."""
+        """Expect the headers of a request."""
         super().connection_made(transport)
         self.timer = self.loop.call_later(HEADER_TIMEOUT, self.give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing more."""
+        """Tell the application that its client has left."""
         self.stop_timer()
         super().connection_lost(exc)
+        if self.running is not None and self.running is not self.cycle:
+            # uvicorn tells only the last of several pipelined requests.
+            self.running.disconnected = True
+            self.running.message_event.set()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has come; see whether headers are still to come."""
-        if not self.handles_a_request():
-            self.header_size += len(data)
+        """Parse the bytes; expect the end of the headers within HEADER_TIMEOUT and MAX_HEADER_SIZE."""
+        if self.ignores_input:
+            return
+        self.header_size += len(data)
+        self.made_progress = False
         super().data_received(data)
         # {% if cookiecutter.use_channels %}
         if self.transport.get_protocol() is not self:
-            # It has become a socket's.
+            # The connection has become a WebSocket.
             return
         # {% endif %}
-        if self.handles_a_request():
+        if self.made_progress:
             self.header_size = 0
-            self.stop_timer()
         elif self.header_size > MAX_HEADER_SIZE:
-            self.refuse(b"431 Request Header Fields Too Large")
+            self.refuse(431)
+        if self.handles_a_request():
+            self.stop_timer()
         elif self.timer is None:
             self.timer = self.loop.call_later(HEADER_TIMEOUT, self.give_up)
 
     def handles_a_request(self) -> bool:
         """Tell whether there is a request whose response is not complete."""
-        return self.cycle is not None and not self.cycle.response_complete
+        return self.running is not None and not self.running.response_complete
+
+    def on_message_begin(self) -> None:
+        """Expect the headers of a request."""
+        super().on_message_begin()
+        self.reading_headers = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; drop a trailer, which uvicorn would add to the headers of a request that has begun."""
+        if self.reading_headers:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Refuse headers that are too large though they came at once."""
+        """Start the request, unless its headers are too large or too many requests wait for their turn."""
+        self.made_progress = True
         if self.header_size > MAX_HEADER_SIZE:
+            # An upper bound; this is exact.
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             if size > MAX_HEADER_SIZE:
+                self.headers_too_large = True
                 # Makes the parser stop, which says that the request is invalid.
                 raise ValueError(size)
+        if len(self.pipeline) >= MAX_PIPELINED:
+            raise ValueError(len(self.pipeline))
+        self.reading_headers = False
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body, which the application bounds."""
+        self.made_progress = True
+        super().on_body(body)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def send_400_response(self, msg: str) -> None:
-        """Say that a request is invalid, or that its headers are too large."""
-        if self.header_size > MAX_HEADER_SIZE:
-            self.refuse(b"431 Request Header Fields Too Large")
-        else:
-            super().send_400_response(msg)
+        """Refuse what the parser refuses."""
+        self.refuse(431 if self.headers_too_large else 400)
 
     # {% if cookiecutter.use_channels %}
     def handle_websocket_upgrade(self) -> None:
@@ -98,29 +191,71 @@ class LimitedProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
         self.stop_timer()
         protocol = self.transport.get_protocol()
-        if isinstance(protocol, WebSocketsSansIOProtocol) and not protocol.handshake_initiated:
-            self.refuse(b"400 Bad Request")
+        if isinstance(protocol, LimitedSocket) and not protocol.handshake_initiated:
+            self.refuse(400)
 
     # {% endif %}
     def give_up(self) -> None:
         """Close the connection; say why to a client that has sent a part of its headers."""
         self.timer = None
-        if self.header_size:
-            self.refuse(b"408 Request Timeout")
+        if self.header_size or self.reading_headers:
+            self.refuse(408)
         else:
             self.transport.close()
 
-    def refuse(self, status: bytes) -> None:
-        """Answer with a status and nothing else, and close the connection."""
-        if not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status)
-            self.transport.close()
+    def refuse(self, status: int) -> None:
+        """Answer with an error, and close the connection.
+
+        Behind a response that is on its way the error would be taken for a part of it, or for its beginning. Then no
+        error is sent, and the connection is closed after the responses to all requests that are complete.
+        """
+        if self.transport.is_closing():
+            return
+        running = self.running if self.handles_a_request() else None
+        if running and (running.response_started or not running.more_body):
+            self.ignores_input = True
+            if self.pipeline and self.pipeline[0][0].more_body:
+                self.pipeline.popleft()
+            last = self.pipeline[0][0] if self.pipeline else running
+            last.keep_alive = False
+            return
+        belongs_to_headers = running or self.reading_headers
+        send_refusal(self.transport, status, REFUSALS[status], self.headers if belongs_to_headers else [])
 
     def stop_timer(self) -> None:
         """Wait for the end of headers no longer."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    def check_progress(self) -> None:
+        """Abort the connection if its client has not read anything for RESPONSE_WRITE_TIMEOUT seconds.
+
+        Call it several times in that period. Of what the connection holds, nothing is delivered any more.
+        """
+        waiting = self.transport.get_write_buffer_size()
+        if not waiting:
+            self.delivered = None
+            return
+        connection = self.transport.get_extra_info("socket")
+        _, _, acknowledged, _ = tcp_info(connection)
+        delivered = (acknowledged, waiting)
+        if delivered != self.delivered:
+            self.delivered, self.delivered_at = delivered, self.loop.time()
+        elif self.loop.time() - self.delivered_at >= settings.RESPONSE_WRITE_TIMEOUT:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            self.transport.abort()
+
+
+def send_refusal(
+    transport: asyncio.Transport, status: int, message: str, headers: Iterable[tuple[bytes, bytes]]
+) -> None:
+    """Send the response to a request that has got no further than to its headers, or a part of them, and hang up."""
+    request = HttpRequest()
+    for name, value in headers:
+        request.META[f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"] = value.decode("latin-1")
+    transport.write(as_http1(refusal(status, message, request)))
+    transport.close()
 # {% if cookiecutter.use_channels %}
 
 
@@ -133,6 +268,27 @@ class LimitedSocket(WebSocketsSansIOProtocol):
             self.transport.close()
         else:
             super().data_received(data)
+
+    def handle_connect(self, event: Request) -> None:
+        """Start the application; refuse a handshake that breaks the rules."""
+        response = self.conn.accept(event)
+        if response.status_code == 101:
+            super().handle_connect(event)
+            return
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        message = response.body.decode().partition("\n")[0]
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in event.headers.raw_items()]
+        send_refusal(self.transport, response.status_code, message, headers)
+
+    async def send(self, message: Any) -> None:
+        """Send a message; raise ClientDisconnected once the connection is closing, for whatever reason.
+
+        uvicorn raises RuntimeError after a frame that breaks the rules, until the application has received the event.
+        """
+        await self.writable.wait()
+        if self.close_sent or self.transport.is_closing():
+            raise ClientDisconnected
+        await super().send(message)
 
     def send_receive_event_to_app(self) -> None:
         """Pass a message on; close the socket for text that is not UTF-8."""
@@ -147,6 +303,57 @@ class LimitedSocket(WebSocketsSansIOProtocol):
                 return
         super().send_receive_event_to_app()
 # {% endif %}
+# {% elif cookiecutter.asgi_server == "granian" %}
+
+
+class WriteTimeouts:
+    """Cuts connections whose clients have not read anything for RESPONSE_WRITE_TIMEOUT seconds.
+
+    granian has no such limit, and an application does not see its connections. Linux lists them, and tells how many
+    bytes the client has acknowledged. (TCP_USER_TIMEOUT also cuts clients that read slowly but steadily.)
+    """
+
+    def __init__(self, port: int) -> None:
+        # The port where granian listens, which is that of the connections it has accepted.
+        self.port = port
+        # For each connection with bytes that are not acknowledged, by its inode: those that are, and since when.
+        self.waiting: dict[int, tuple[int, float]] = {}
+
+    async def watch(self) -> None:
+        """Cut connections until cancelled."""
+        while sys.platform == "linux":
+            await asyncio.sleep(settings.RESPONSE_WRITE_TIMEOUT / 8)
+            self.check(asyncio.get_running_loop().time())
+
+    def check(self, now: float) -> None:
+        """Note what has been acknowledged; cut the connections on which that has not changed for too long."""
+        before, self.waiting = self.waiting, {}
+        for entry in DESCRIPTORS.iterdir():
+            try:
+                # granian's threads may close it at any time, and its number may be that of another connection then.
+                descriptor = os.dup(int(entry.name))
+            except OSError:
+                continue
+            status = os.fstat(descriptor)
+            if not stat.S_ISSOCK(status.st_mode):
+                os.close(descriptor)
+                continue
+            with socket.socket(fileno=descriptor) as connection:
+                if connection.family not in (socket.AF_INET, socket.AF_INET6):
+                    continue
+                if connection.type != socket.SOCK_STREAM or connection.getsockname()[1] != self.port:
+                    continue
+                state, unacknowledged, acknowledged, unsent = tcp_info(connection)
+                if state == TCP_LISTEN or not (unacknowledged or unsent):
+                    continue
+                was_acknowledged, since = before.get(status.st_ino, (-1, now))
+                if acknowledged != was_acknowledged:
+                    since = now
+                elif now - since >= settings.RESPONSE_WRITE_TIMEOUT:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    connection.shutdown(socket.SHUT_RDWR)
+                    continue
+                self.waiting[status.st_ino] = acknowledged, since
 # {% elif cookiecutter.asgi_server == "daphne" %}
 
 

@@ -18,6 +18,7 @@ import time
 # {% endif %}
 # {% if cookiecutter.asgi_server == "granian" %}
 from collections.abc import Awaitable, Mapping
+from functools import partial
 # {% endif %}
 # {% if cookiecutter.asgi_server == "uvicorn" %}
 from socket import socket
@@ -65,7 +66,7 @@ from runtime.limits import (
     # {% endif %}
 )
 # {% elif cookiecutter.asgi_server == "granian" %}
-from runtime.limits import HEADER_TIMEOUT
+from runtime.limits import HEADER_TIMEOUT, WriteTimeouts
 # {% else %}
 from runtime.limits import LimitedServer
 # {% endif %}
@@ -93,7 +94,11 @@ class DrainedServer(uvicorn.Server):
             loop.call_soon_threadsafe(stop.ask, sig == signal.SIGINT or not self.started)
 
     async def on_tick(self, counter: int) -> bool:
-        """Tell, ten times a second, whether to stop."""
+        """Tell, ten times a second, whether to stop. Several times in the write timeout, look for stalled clients."""
+        if counter % max(1, int(settings.RESPONSE_WRITE_TIMEOUT)) == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedProtocol):
+                    connection.check_progress()
         return await super().on_tick(counter) or get_stop().stopping.is_set()
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
@@ -165,8 +170,9 @@ class DrainedWorker:
     SIGINT is blocked, even if a terminal sends it to all processes, until granian itself shall stop.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, port: int) -> None:
         self.application = application
+        self.port = port
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Pass everything on; the lifespan in our own way."""
@@ -180,6 +186,7 @@ class DrainedWorker:
         loop.add_signal_handler(signal.SIGTERM, stop.begin)
         loop.add_signal_handler(HURRY, stop.ask, True)
         stopping = asyncio.create_task(self.stop_granian())
+        watching = asyncio.create_task(WriteTimeouts(self.port).watch())
 
         async def receive_until_over() -> Mapping[str, Any]:
             received, over = asyncio.ensure_future(receive()), asyncio.create_task(stop.over.wait())
@@ -191,6 +198,7 @@ class DrainedWorker:
             await self.application(scope, receive_until_over, send)
         finally:
             stopping.cancel()
+            watching.cancel()
             if stop.over.is_set():
                 # granian would wait for ever for what is left. It is cut off when the process ends.
                 logging.shutdown()
@@ -206,9 +214,9 @@ class DrainedWorker:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def load(application: str) -> DrainedWorker:
+def load(application: str, port: int) -> DrainedWorker:
     """Return what a worker runs of an application, named as `module:attribute`."""
-    return DrainedWorker(import_string(application.replace(":", ".")))
+    return DrainedWorker(import_string(application.replace(":", ".")), port)
 
 
 class MainProcess(MPServer):
@@ -383,7 +391,7 @@ def serve(
         workers_kill_timeout=int(settings.SHUTDOWN_DELAY + settings.SHUTDOWN_GRACE) + CLOSING_TIMEOUT,
         # One that dies is replaced; two deaths within seconds end the service.
         respawn_failed_workers=True,
-    ).serve(target_loader=load)
+    ).serve(target_loader=partial(load, port=port))
     # {% else %}
     LifespanServer(
         import_string(application.replace(":", ".")),
