@@ -192,7 +192,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.stop_timer()
         protocol = self.transport.get_protocol()
         if isinstance(protocol, LimitedSocket) and not protocol.handshake_initiated:
-            self.refuse(400)
+            send_refusal(self.transport, 400, REFUSALS[400], self.headers)
 
     # {% endif %}
     def give_up(self) -> None:
