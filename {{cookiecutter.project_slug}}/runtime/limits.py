@@ -1,12 +1,11 @@
 """What {{ cookiecutter.asgi_server }} takes from a client before the application hears of it, beside its own limits."""
 
-# {% if cookiecutter.asgi_server != "daphne" or cookiecutter.use_channels %}
 import asyncio
-# {% endif %}
 # {% if cookiecutter.asgi_server == "daphne" %}
-import json
+import logging
+import socket
 import time
-from http import HTTPStatus
+from functools import partial
 from typing import Any, cast, override
 # {% elif cookiecutter.asgi_server == "uvicorn" %}
 import socket
@@ -39,11 +38,14 @@ from runtime.errors import as_http1, refusal
 from django.conf import settings
 
 # {% elif cookiecutter.asgi_server == "daphne" %}
+from daphne.http_protocol import WebRequest
 from daphne.server import Server
 from django.conf import settings
-from twisted.web.http import HTTPChannel
+from django.http import HttpRequest
+from twisted.web.http import NO_BODY_CODES, HTTPChannel
 
-from runtime.bodies import LINGER, SLOWEST
+from runtime.bodies import LINGER, SLOWEST, BodyRefusedError, check_headers
+from runtime.errors import as_http1, refusal
 # {% if cookiecutter.use_channels %}
 from runtime.sockets import TOO_MANY_FRAMES
 # {% endif %}
@@ -355,9 +357,14 @@ class WriteTimeouts:
                     continue
                 self.waiting[status.st_ino] = acknowledged, since
 # {% elif cookiecutter.asgi_server == "daphne" %}
+# Bytes that the system keeps of a response until the client has room for them. Its default may be megabytes, of which it
+# reports no part as sent while a slow client reads them.
+SEND_BUFFER_SIZE = 128 * 1024
+TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
+
+logger = logging.getLogger(__name__)
 
 
-# {% if cookiecutter.use_channels %}
 class Outgoing:
     """What is on its way to a client, as Twisted tells it (an `IPushProducer`)."""
 
@@ -377,7 +384,6 @@ class Outgoing:
     stopProducing = resumeProducing  # noqa: N815
 
 
-# {% endif %}
 class LimitedServer(Server):
     """Daphne, which puts these limits on its clients."""
 
@@ -387,13 +393,54 @@ class LimitedServer(Server):
         self.http_factory.timeOut = HEADER_TIMEOUT
         # A frame that breaks the rules is answered with the code that says which.
         self.ws_factory.setProtocolOptions(failByDrop=False)
-    # {% if cookiecutter.use_channels %}
+
+    def create_application(self, protocol: Any, scope: Any) -> Any:
+        """Start the application, and return the queue of what it receives."""
+        queue = super().create_application(protocol, scope)
+        if queue is not None:
+            application = self.connections[protocol]["application_instance"]
+            application.add_done_callback(partial(self.application_done, protocol))
+        return queue
+
+    def application_done(self, protocol: Any, application: asyncio.Future[None]) -> None:
+        """Log the error that an application has raised, and end the response that it has not completed.
+
+        Daphne does this in `application_checker`, which ends for good when the error comes after the first part of a
+        response. Without it, Daphne keeps each connection in memory for ever.
+        """
+        details = self.connections.get(protocol, {})
+        if details.pop("application_instance", None) is None:
+            return
+        error = None if application.cancelled() else application.exception()
+        if error is not None:
+            logger.error("Exception inside application: %s", error, exc_info=error)
+        if "disconnected" not in details and (error is not None or isinstance(protocol, LimitedRequest)):
+            protocol.handle_exception(error)
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:
-        """Send one message of the application's, and wait until its client takes more.
+        """Send one message of the application, and wait until the client has room for the next.
 
-        Daphne itself takes what it is given, and keeps it for a client that is slow, without bound.
+        Daphne itself does not wait, and stores without limit what a slow client does not read.
         """
+        if "disconnected" in self.connections.get(protocol, {"disconnected": True}):
+            # An application that waits for nothing else can be cancelled here.
+            await asyncio.sleep(0)
+            return
+        # {% if cookiecutter.use_channels %}
+        if message["type"].startswith("websocket."):
+            await self.send_to_socket(protocol, message)
+            return
+        # {% endif %}
+        connection, more = protocol.channel, message.get("more_body", False)
+        if more and connection.has_unsent_data():
+            connection.expect_reading()
+        await super().handle_reply(protocol, message)
+        if more:
+            await connection.outgoing.has_room.wait()
+    # {% if cookiecutter.use_channels %}
+
+    async def send_to_socket(self, protocol: Any, message: Any) -> None:
+        """Send one message to a WebSocket, and wait until the client has room for the next."""
         if message["type"] == "websocket.close" and hasattr(protocol, "outgoing"):
             if message.get("code") == TOO_MANY_FRAMES:
                 # The many that are on their way would keep everybody waiting.
@@ -413,11 +460,70 @@ class LimitedServer(Server):
     # {% endif %}
 
 
+class LimitedRequest(WebRequest):
+    """A request whose body Twisted does not parse, and whose response is cut off if the application fails."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        # Twisted would parse forms on the event loop, and Django parses them again.
+        super().__init__(*args, parsePOSTFormSubmission=False, **options)
+
+    def handle_reply(self, message: Any) -> None:
+        """Send one message of the application; no body where HTTP allows none, of which Daphne would send all parts."""
+        if message.get("body") and (self.method == b"HEAD" or self.code in NO_BODY_CODES):
+            message = {**message, "body": b""}
+        super().handle_reply(message)
+
+    def handle_exception(self, exception: BaseException | None) -> None:
+        """Answer 500. A response that has begun is left incomplete: the connection is closed."""
+        if not self._response_started:
+            self.basic_error(500, b"Internal Server Error", "The request could not be answered.")
+        elif self.clientproto == b"HTTP/1.1":
+            self.channel.loseConnection()
+        else:
+            # The end of the connection would be the end of the response.
+            self.channel.transport.abortConnection()
+
+    def basic_error(self, status: int, status_text: bytes, body: str) -> None:
+        """Answer with an error that Daphne has found, and close the connection."""
+        response = refusal(status, body, self.channel.read_headers())
+        headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
+        self.channel.persistent = False
+        self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
+        self.handle_reply({"type": "http.response.body", "body": response.content})
+
+
 class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
-    """A connection that is answered and closed when a request does not end: Daphne itself would store all of it."""
+    """A connection that is answered and closed when a request does not end, or when its client does not read.
+
+    Daphne itself would store all that is sent by or to such a client.
+    """
 
     # Once it is answered, what still comes is thrown away.
     refused = False
+    # Runs while a response waits for the client.
+    write_timer: Any = None
+
+    @override
+    def connectionMade(self) -> None:
+        """Expect headers."""
+        # Daphne has set its own class after it made the connection.
+        self.requestFactory = LimitedRequest
+        self.outgoing = Outgoing()
+        super().connectionMade()
+
+    @override
+    def connectionLost(self, reason: Any) -> None:
+        """Let go of what waits for the client."""
+        self.stop_write_timer()
+        self.outgoing.stopProducing()
+        super().connectionLost(reason)
+
+    @override
+    def loseConnection(self) -> None:
+        """Close the connection once the client has read what is sent to it, if it reads at all."""
+        super().loseConnection()
+        if self.has_unsent_data():
+            self.expect_reading()
 
     @override
     def resetTimeout(self) -> None:
@@ -441,8 +547,32 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
             self.refuse(413, f"The body is longer than {settings.REQUEST_MAX_SIZE} bytes.")
             return
         super().allHeadersReceived()
-        self.body_started = time.monotonic()
-        self.setTimeout(settings.REQUEST_BODY_TIMEOUT)
+        if self.length != 0 and not self.refused:
+            self.body_started = time.monotonic()
+            self.setTimeout(settings.REQUEST_BODY_TIMEOUT)
+
+    @override
+    def _send100Continue(self) -> None:
+        """Ask for the body, unless the headers alone are a reason to refuse the request."""
+        request = self.requests[-1]
+        headers = [
+            (name.lower(), value) for name, values in request.requestHeaders.getAllRawHeaders() for value in values
+        ]
+        path = self._path.partition(b"?")[0].decode("latin-1")
+        try:
+            check_headers(path, self._version.partition(b"/")[2].decode("latin-1"), headers)
+        except BodyRefusedError as refused:
+            self.refuse(refused.status, str(refused))
+        else:
+            super()._send100Continue()
+
+    @override
+    def allContentReceived(self) -> None:
+        """Handle the request."""
+        if not self.refused:
+            # Twisted gives the next request's headers the time that this request's body had.
+            self.timeOut = HEADER_TIMEOUT
+            super().allContentReceived()
 
     @override
     def rawDataReceived(self, data: bytes) -> None:
@@ -450,7 +580,11 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
         if self.refused:
             return
         super().rawDataReceived(data)
-        if self.requests and not self._handlingRequest:
+        if self._handlingRequest:
+            if sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize:
+                # Twisted would go on reading if the response waits for the client.
+                self._networkProducer.pauseProducing()
+        elif self.requests and not self.refused:
             size = self.requests[-1].content.tell()
             if size > settings.REQUEST_MAX_SIZE:
                 self.refuse(413, f"The body is longer than {settings.REQUEST_MAX_SIZE} bytes.")
@@ -459,20 +593,104 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
                 self.setTimeout(max(0.0, settings.REQUEST_BODY_TIMEOUT - behind))
 
     @override
+    def requestDone(self, request: Any) -> None:
+        """Handle the next request, once the client has read the responses that wait for it."""
+        if self._waitingForTransport:
+            # Twisted would handle all that have come, and store their responses.
+            self.paused = True
+            self._networkProducer.pauseProducing()
+        super().requestDone(request)
+
+    @override
+    def pauseProducing(self) -> None:
+        """Have the application wait for the client."""
+        super().pauseProducing()
+        self.outgoing.pauseProducing()
+        self.expect_reading()
+
+    @override
+    def resumeProducing(self) -> None:
+        """Have the application go on, or handle the next request."""
+        super().resumeProducing()
+        self.outgoing.resumeProducing()
+        if self.paused and not self.refused:
+            self.paused = False
+            self.dataReceived(b"")
+
+    def has_unsent_data(self) -> bool:
+        """Tell whether anything that was written to the connection is still to be sent."""
+        transport = self.transport
+        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen > 0
+
+    def expect_reading(self) -> None:
+        """Cut the connection off if the client reads nothing for a while, before everything is sent."""
+        if self.write_timer is None:
+            if TCP_NOTSENT_LOWAT is not None:
+                self.transport.getHandle().setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, SEND_BUFFER_SIZE)
+            self.transport.writeSomeData = self.send_some
+            self.write_timer = self.callLater(settings.RESPONSE_WRITE_TIMEOUT, self.cut)
+
+    def send_some(self, data: bytes) -> Any:
+        """Send what the client takes of some data; give it more time if it has taken any."""
+        sent = type(self.transport).writeSomeData(self.transport, data)
+        if sent == len(data) and not self.transport._tempDataLen:
+            self.stop_write_timer()
+        elif sent:
+            self.write_timer.reset(settings.RESPONSE_WRITE_TIMEOUT)
+        return sent
+
+    def stop_write_timer(self) -> None:
+        """Stop waiting for the client to read."""
+        if self.write_timer is not None:
+            self.write_timer.cancel()
+            self.write_timer = None
+            del self.transport.writeSomeData
+
+    def cut(self) -> None:
+        """Close the connection of a client that does not read, and throw away what is still to be sent."""
+        self.write_timer = None
+        del self.transport.writeSomeData
+        self.transport.abortConnection()
+
+    @override
     def timeoutConnection(self) -> None:
         """Close the connection; say why to a client that has sent a part of a request."""
-        if not self.refused and (self.requests or self._buffer):
+        if self.refused:
+            super().timeoutConnection()
+        elif self.has_unsent_data():
+            # The client cannot know yet that the next request is expected.
+            self.expect_reading()
+            self.setTimeout(HEADER_TIMEOUT)
+        elif self.requests or self._buffer:
             self.refuse(408, "The request took too long to arrive.")
         else:
             super().timeoutConnection()
 
+    @override
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        """Refuse a request that Twisted does not accept."""
+        if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
+            self.refuse(431, "The headers are too long.")
+        else:
+            self.refuse(400, "The request is malformed.")
+
     def refuse(self, status: int, message: str) -> None:
         """Say why, and close the connection once the client has had time to read it."""
+        if self.refused:
+            return
         self.refused = True
-        content = json.dumps({"error": message}).encode()
-        self.transport.write(
-            b"HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-            % (status, HTTPStatus(status).phrase.encode(), len(content), content)
-        )
+        # Nothing more of what has come is parsed.
+        self.paused = True
+        self.transport.write(as_http1(refusal(status, message, self.read_headers())))
         self.setTimeout(LINGER)
+
+    def read_headers(self) -> HttpRequest:
+        """Return the headers that have come of the last request."""
+        request = HttpRequest()
+        if self.requests:
+            for name, values in self.requests[-1].requestHeaders.getAllRawHeaders():
+                if b"_" not in name:
+                    key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
+                    request.META[key] = b",".join(values).decode("latin-1")
+        return request
 # {% endif %}
