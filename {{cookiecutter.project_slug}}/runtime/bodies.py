@@ -1,7 +1,7 @@
 """The body of a request, as a file: never more of it than the settings allow, and never waited for longer."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
@@ -9,9 +9,8 @@ from typing import IO, Any
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.exceptions import DisallowedHost, RequestAborted
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
@@ -83,19 +82,6 @@ def check_size(size: int) -> None:
     """Raise BodyRefusedError for a body of so many bytes, if that is too many."""
     if size > settings.REQUEST_MAX_SIZE:
         raise BodyRefusedError(413, f"The body is longer than {settings.REQUEST_MAX_SIZE} bytes.")
-
-
-def check_headers(path: str, http_version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise BodyRefusedError for a request whose headers are enough to refuse it."""
-    request = HttpRequest()
-    hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
-    if len(hosts) != 1:
-        raise BodyRefusedError(400, "The request must have exactly one Host header.")
-    request.META["HTTP_HOST"] = hosts[0]
-    try:
-        request.get_host()
-    except DisallowedHost as error:
-        raise BodyRefusedError(400, "The Host header is not allowed.") from error
 
 
 async def receive_within(seconds: float, receive: Receive) -> Mapping[str, Any]:

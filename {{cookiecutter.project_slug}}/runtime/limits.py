@@ -5,7 +5,10 @@ import asyncio
 import logging
 import socket
 import time
+from contextlib import suppress
 from functools import partial
+from io import BytesIO
+from tempfile import SpooledTemporaryFile
 from typing import Any, cast, override
 # {% elif cookiecutter.asgi_server == "uvicorn" %}
 import socket
@@ -44,8 +47,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from twisted.web.http import NO_BODY_CODES, HTTPChannel
 
-from runtime.bodies import LINGER, SLOWEST, BodyRefusedError, check_headers
+from runtime.bodies import LINGER, SLOWEST
 from runtime.errors import as_http1, refusal
+from runtime.headers import RequestRefusedError, check_headers
 # {% if cookiecutter.use_channels %}
 from runtime.sockets import TOO_MANY_FRAMES
 # {% endif %}
@@ -357,8 +361,8 @@ class WriteTimeouts:
                     continue
                 self.waiting[status.st_ino] = acknowledged, since
 # {% elif cookiecutter.asgi_server == "daphne" %}
-# Bytes that the system keeps of a response until the client has room for them. Its default may be megabytes, of which it
-# reports no part as sent while a slow client reads them.
+# Bytes that the operating system takes before the client has room for them. By default it takes megabytes, and while a
+# slow client reads those, no progress would be seen.
 SEND_BUFFER_SIZE = 128 * 1024
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
@@ -467,6 +471,27 @@ class LimitedRequest(WebRequest):
         # Twisted would parse forms on the event loop, and Django parses them again.
         super().__init__(*args, parsePOSTFormSubmission=False, **options)
 
+    def gotLength(self, length: int | None) -> None:  # noqa: N802
+        """Expect a body: in memory, unless it is large."""
+        most = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+        fits = length is not None and length <= most
+        # Twisted closes it when it has handled the request.
+        self.content: Any = BytesIO() if fits else SpooledTemporaryFile(most)  # noqa: SIM115
+
+    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
+        """Store a part of the body."""
+        if self.channel.refused:
+            return
+        try:
+            super().handleContentChunk(data)
+        except OSError as error:
+            logger.warning("Cannot store a body: %s. Provide a writable temporary directory with free space.", error)
+            # It would write again what it could not.
+            with suppress(OSError):
+                self.content.close()
+            self.content = None
+            self.channel.refuse(503, "The body cannot be stored. Try again in a moment.")
+
     def handle_reply(self, message: Any) -> None:
         """Send one message of the application; no body where HTTP allows none, of which Daphne would send all parts."""
         if message.get("body") and (self.method == b"HEAD" or self.code in NO_BODY_CODES):
@@ -561,7 +586,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
         path = self._path.partition(b"?")[0].decode("latin-1")
         try:
             check_headers(path, self._version.partition(b"/")[2].decode("latin-1"), headers)
-        except BodyRefusedError as refused:
+        except RequestRefusedError as refused:
             self.refuse(refused.status, str(refused))
         else:
             super()._send100Continue()
@@ -620,7 +645,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
     def has_unsent_data(self) -> bool:
         """Tell whether anything that was written to the connection is still to be sent."""
         transport = self.transport
-        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen > 0
+        return bool(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
 
     def expect_reading(self) -> None:
         """Cut the connection off if the client reads nothing for a while, before everything is sent."""
