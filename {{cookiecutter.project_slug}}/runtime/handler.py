@@ -101,7 +101,12 @@ class Handler(ASGIHandler):
             response.headers["Connection"] = "close"
         if not response.streaming or response.is_async:  # type: ignore[attr-defined]
             give_back_thread()
-            await super().send_response(response, send)
+            try:
+                await super().send_response(response, send)
+            finally:
+                # If the client has left, Python would close a generator only when it collects garbage.
+                if response.streaming and hasattr(response._iterator, "aclose"):  # type: ignore[attr-defined]
+                    await response._iterator.aclose()  # type: ignore[attr-defined]
             return
 
         async def send_part(message: Mapping[str, Any]) -> None:
