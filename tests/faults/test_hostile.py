@@ -155,7 +155,7 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
     ),
     "many headers": (
         get(LIVE, HOST + b"".join(b"X-%d: a\r\n" % number for number in range(10_000))),
-        {"uvicorn": 431, "granian": 431, "daphne": 400},
+        431,
     ),
     "many cookies": (
         get(b"/admin/", HOST + b"Cookie: " + b"; ".join(b"a%d=1" % number for number in range(10_000)) + b"\r\n"),
@@ -165,7 +165,7 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
     "many fields": (post(b"Content-Length: 20000\r\n", b"a=1&" * 5_000), 403),
     "odd boundary": (
         post(b"Content-Type: multipart/form-data; boundary=\xff\r\nContent-Length: 5\r\n", b"hello"),
-        {"uvicorn": 403, "granian": 403, "daphne": 400},
+        403,
     ),
     "odd charset": (post(b"Content-Type: text/plain; charset=nonsense\r\nContent-Length: 5\r\n", b"a=%ff"), 403),
     "odd range": (get(b"/static/admin/css/base.css", HOST + b"Range: bytes=99999999999-\r\n"), 416),
