@@ -119,8 +119,8 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
             id="no thread is spared",
         ),
         pytest.param(
-            "        self.loan.give_back()\n",
-            "        if exception[0] is not asyncio.CancelledError:\n            self.loan.give_back()\n",
+            "            self.loan.end()\n",
+            "            if exception[0] is not asyncio.CancelledError:\n                self.loan.end()\n",
             ["lending/cancellation.py", "-k", "any_application and http-cancelled-running"],
             "TimeoutError",
             id="a request that is cancelled keeps its thread",

@@ -15,32 +15,25 @@ from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
 from runtime.errors import refusal
+from runtime.headers import RequestRefusedError, check_size
 
 # Bytes a second that come on average, however slow the line of a client is.
 SLOWEST = 10_000
+# Seconds after which a client may try again to send a body that could not be stored.
+RETRY_AFTER = 30
 # Seconds for which the rest of a body that was refused is thrown away. A connection that is closed before it has come
 # is reset, and then many a client never reads why.
 LINGER = 2.0
 
 
-class BodyRefusedError(Exception):
-    """A body that is not accepted, and the HTTP status that says so. The message is for the client."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 async def read_body(scope: Scope, receive: Receive) -> IO[bytes]:
     """Return the body of a request: in memory, where it already is, unless it comes in several parts.
 
-    Raises BodyRefusedError for a body of more than `settings.REQUEST_MAX_SIZE` bytes (413), or one that is late (408);
-    RequestAborted if it breaks off.
+    Raises RequestRefusedError for a body of more than `settings.REQUEST_MAX_SIZE` bytes (413), one that is late (408)
+    or one that cannot be stored (503); RequestAborted if it breaks off. `runtime.headers.check_headers` comes first.
     """
     headers = dict(scope["headers"])
     if b"content-length" in headers or b"transfer-encoding" in headers or scope.get("http_version") == "2":
-        # So many digits are enough.
-        check_size(int(headers.get(b"content-length", b"0")[:18]))
         message = await receive_within(settings.REQUEST_BODY_TIMEOUT, receive)
     else:
         # The server already knows that there is none.
@@ -65,12 +58,12 @@ async def spool(message: Mapping[str, Any], receive: Receive) -> IO[bytes]:
             part = message.get("body", b"")
             size += len(part)
             check_size(size)
+            is_last = not message.get("more_body", False)
             if size > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
-                await sync_to_async(body.write, thread_sensitive=False)(part)
+                await sync_to_async(store, thread_sensitive=False)(body, part, is_last)
             else:
-                body.write(part)
-            if not message.get("more_body", False):
-                body.seek(0)
+                store(body, part, is_last)
+            if is_last:
                 unless_complete.pop_all()
                 return body
             behind = max(0.0, now() - started - size / SLOWEST)
@@ -78,25 +71,49 @@ async def spool(message: Mapping[str, Any], receive: Receive) -> IO[bytes]:
     raise RequestAborted
 
 
-def check_size(size: int) -> None:
-    """Raise BodyRefusedError for a body of so many bytes, if that is too many."""
-    if size > settings.REQUEST_MAX_SIZE:
-        raise BodyRefusedError(413, f"The body is longer than {settings.REQUEST_MAX_SIZE} bytes.")
+def store(body: IO[bytes], part: bytes, is_last: bool) -> None:
+    """Append a part to a body, and go back to its beginning after the last; raise RequestRefusedError if that fails."""
+    try:
+        body.write(part)
+        if is_last:
+            body.seek(0)
+    except OSError as error:
+        # Closing writes what is still buffered, which fails again on a full disk.
+        with suppress(OSError):
+            body.close()
+        raise RequestRefusedError(
+            503,
+            "The body cannot be stored. Try again in a moment.",
+            f"cannot store a body of more than {settings.FILE_UPLOAD_MAX_MEMORY_SIZE} bytes: {error}."
+            " Provide a writable temporary directory with free space (TMPDIR, or /tmp).",
+        ) from error
 
 
 async def receive_within(seconds: float, receive: Receive) -> Mapping[str, Any]:
-    """Return what the client sends next; raise BodyRefusedError if it takes longer than some seconds."""
+    """Return what the client sends next; raise RequestRefusedError if it takes longer than some seconds."""
     try:
         async with asyncio.timeout(seconds):
             return await receive()
     except TimeoutError as error:
-        raise BodyRefusedError(408, "The body took too long to arrive.") from error
+        raise RequestRefusedError(408, "The body took too long to arrive.") from error
 
 
-async def refuse_body(refused: BodyRefusedError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request whose body is not accepted, and have the connection closed: what comes next may be the body."""
-    response = refusal(refused.status, str(refused), ASGIRequest(scope, BytesIO()))
-    log_response("%s: %s", response.reason_phrase, scope["path"], response=response)
+async def refuse_body(refused: RequestRefusedError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request that is refused, and have the connection closed: what comes next may be its body."""
+    # Its query may be malformed, and does not matter any more.
+    request = ASGIRequest({**scope, "query_string": b""}, BytesIO())
+    response = refusal(refused.status, str(refused), request)
+    if refused.status == 503:
+        response["Retry-After"] = str(RETRY_AFTER)
+    log_response(
+        "%s: %s: %s",
+        response.reason_phrase,
+        request.path,
+        refused.reason,
+        response=response,
+        request=request,
+        level="warning",
+    )
     await send(
         {
             "type": "http.response.start",

@@ -38,6 +38,11 @@ def refusal(status: int, message: str, request: HttpRequest | None = None) -> Ht
     response = error_response(request, status, message)
     response["Content-Length"] = str(len(response.content))
     response["Connection"] = "close"
+    return with_headers(request, response)
+
+
+def with_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Return a response that passes no middleware, with the headers that middleware adds to every response."""
     for middleware in header_middleware():
         response = middleware.process_response(request, response)
     return response

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any, cast
 
@@ -22,12 +22,14 @@ from django.urls import set_script_prefix, set_urlconf
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
-from runtime.bodies import BodyRefusedError, read_body, refuse_body
+from runtime.bodies import read_body, refuse_body
+from runtime.deadline import Deadline
 from runtime.draining import get_stop
 from runtime.error_views import json_not_found
 from runtime.errors import is_json_only
-from runtime.outages import answer
-from runtime.threads import give_back_thread
+from runtime.headers import RequestRefusedError, check_headers
+from runtime.outages import answer_outages, answer_timeout
+from runtime.threads import LentThread, call_after_running_calls, give_back_thread
 
 # Django's own receivers of the signals that a request starts and has finished: on the event loop none of them blocks.
 HARMLESS = frozenset({reset_queries, close_old_connections, reset_urlconf, close_caches})
@@ -45,17 +47,18 @@ class Handler(ASGIHandler):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request; stop when its client leaves."""
         try:
+            check_headers(scope["path"], scope.get("http_version", "1.1"), scope["headers"])
             body = await read_body(scope, receive)
         except RequestAborted:
             # {% if cookiecutter.asgi_server == "granian" %}
             # This is all that granian says of a malformed body, which it would answer with a 500.
-            await refuse_body(BodyRefusedError(400, "The body breaks off, or is malformed."), scope, receive, send)
+            await refuse_body(RequestRefusedError(400, "The body breaks off, or is malformed."), scope, receive, send)
             # {% endif %}
             return
-        except BodyRefusedError as refused:
+        except RequestRefusedError as refused:
             await refuse_body(refused, scope, receive, send)
             return
-        with closing(body):
+        try:
             set_script_prefix(get_script_prefix(scope))
             if unknown_receivers(request_started):
                 await request_started.asend(sender=type(self), scope=scope)
@@ -69,13 +72,24 @@ class Handler(ASGIHandler):
                         response = await self.run_get_response(request)
                         await self.send_response(response, send)
             await self.finish(response)
+        finally:
+            if not call_after_running_calls(body.close):
+                body.close()
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Return the response that the middleware and the view make; log one that reports an error."""
         set_urlconf(settings.ROOT_URLCONF)
-        response: HttpResponse = await self._middleware_chain(request)  # type: ignore[attr-defined]
+        response: HttpResponse
+        deadline = Deadline(settings.REQUEST_TIMEOUT)
+        try:
+            with deadline:
+                response = await self._middleware_chain(request)  # type: ignore[attr-defined]
+        except TimeoutError:
+            if not deadline.expired:
+                raise
+            response = answer_timeout(request)
         response._resource_closers.append(request.close)  # type: ignore[attr-defined]
-        if response.status_code >= 400:
+        if response.status_code >= 400 and not hasattr(response, "_has_been_logged"):
             line = partial(log_response, "%s: %s", response.reason_phrase, request.path)
             if response.status_code >= 500:
                 # Django's own logging sends these by mail.
@@ -87,7 +101,7 @@ class Handler(ASGIHandler):
     async def _get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Return the response of the view, below all middleware, or one that says what is down."""
         try:
-            return await answer(request, super()._get_response_async(request))  # type: ignore[misc]
+            return await answer_outages(request, super()._get_response_async(request))  # type: ignore[misc]
         except Http404 as error:
             # Django would return a page of HTML with DEBUG, and would make each 404 in a thread.
             if is_json_only(request):
@@ -118,8 +132,19 @@ class Handler(ASGIHandler):
         await super().send_response(response, send_part)
 
     async def finish(self, response: HttpResponseBase | None) -> None:
-        """Close the response, which says that the request has finished; say so where there is none."""
-        if response is None:
+        """Close the response, which says that the request has finished; say so where there is none.
+
+        A view may still run in its thread after its client has left or its time is up. It needs the request's body and
+        files, so nothing is closed before it has ended.
+        """
+        tell = partial(request_finished.send, sender=type(self))
+        close: Callable[[], object] = tell if response is None else response.close
+        if call_after_running_calls(close):
+            return
+        if LentThread.current.get() is None:
+            # The thread is not ours, so only its queue knows whether the view has ended.
+            await sync_to_async(close)()
+        elif response is None:
             if unknown_receivers(request_finished):
                 await request_finished.asend(sender=type(self))
             else:

@@ -10,8 +10,9 @@ A middleware of your own that never blocks needs no more than `class MyMiddlewar
 import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import django
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth import middleware as auth
@@ -19,19 +20,32 @@ from django.contrib.messages import middleware as messages
 from django.contrib.messages.storage import default_storage
 from django.contrib.messages.storage.base import BaseStorage
 from django.contrib.sessions import middleware as sessions
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
 from django.middleware import clickjacking, common, csp, csrf, http, locale, security
-from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
+from runtime.headers import answers_any_host
 from runtime.logins import replace_if_throttled
-from runtime.outages import answer
+from runtime.outages import answer_outages
+
+# Django 6.2 moves it, and warns about the old place.
+if TYPE_CHECKING or django.VERSION < (6, 2):
+    from django.utils.deprecation import MiddlewareMixin
+else:
+    from django.middleware import MiddlewareMixin
+
+# Bytes of a form that the event loop reads within a millisecond or two. A longer one is read in a thread.
+MAX_INLINE_FORM_SIZE = 8 * 1024
 
 
 class OnTheLoop(MiddlewareMixin):
     """A middleware whose hooks run on the event loop, but for the requests and responses with which they may block."""
 
+    # Both modes, whatever a later Django's own middleware says about itself.
+    sync_capable = True
+    async_capable = True
     # True where `process_response` only adds headers: error responses made before the middleware get them too.
     adds_headers = False
 
@@ -48,13 +62,13 @@ class OnTheLoop(MiddlewareMixin):
         response: HttpResponseBase | None = None
         if hasattr(self, "process_request"):
             if self.request_may_block(request):
-                response = await answer(request, sync_to_async(self.process_request)(request))
+                response = await answer_outages(request, sync_to_async(self.process_request)(request))
             else:
                 response = self.process_request(request)
         response = response or await cast(Awaitable[HttpResponseBase], self.get_response(request))
         if hasattr(self, "process_response"):
             if self.response_may_block(request, response):
-                return await answer(request, sync_to_async(self.process_response)(request, response))
+                return await answer_outages(request, sync_to_async(self.process_response)(request, response))
             return self.process_response(request, response)  # type: ignore[no-any-return]
         return response
 
@@ -81,6 +95,15 @@ class LocaleMiddleware(OnTheLoop, locale.LocaleMiddleware):
 
 class CommonMiddleware(OnTheLoop, common.CommonMiddleware):
     """Appends slashes, and sets the length of the content."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        """Do what the parent does, but let health checks pass whatever their Host."""
+        try:
+            return super().process_request(request)
+        except DisallowedHost:
+            if not answers_any_host(request.path_info):
+                raise
+            return None
 
 
 class XFrameOptionsMiddleware(OnTheLoop, clickjacking.XFrameOptionsMiddleware):
@@ -132,7 +155,8 @@ class MessageMiddleware(OnTheLoop, messages.MessageMiddleware):
         if getattr(request, "_messages", None) is lazy and not made:
             return response
         # What does not fit into a cookie is kept in the session.
-        return await answer(request, sync_to_async(self.process_response)(request, cast(HttpResponse, response)))
+        process_response = sync_to_async(self.process_response)
+        return await answer_outages(request, process_response(request, cast(HttpResponse, response)))
 
 
 class CsrfViewMiddleware(OnTheLoop, csrf.CsrfViewMiddleware):
@@ -162,8 +186,8 @@ class CsrfViewMiddleware(OnTheLoop, csrf.CsrfViewMiddleware):
     ) -> HttpResponseBase | None:
         """Return the response that refuses a request, or None for one that is accepted."""
         check: Callable[..., Any] = super().process_view
-        # The token may be in a form with files, which are written to disk as the form is read.
-        if self.request_may_block(request) or request.content_type == "multipart/form-data":
+        # The token may be in a form.
+        if self.request_may_block(request) or reading_form_may_block(request):
             check = sync_to_async(check)
         verdict = check(request, callback, callback_args, callback_kwargs)
         return cast(HttpResponseBase | None, await verdict if isawaitable(verdict) else verdict)
@@ -176,3 +200,12 @@ class CsrfViewMiddleware(OnTheLoop, csrf.CsrfViewMiddleware):
         except RuntimeError:
             return cast(HttpResponseBase, reject(request, reason))
         return sync_to_async(reject)(request, reason)
+
+
+def reading_form_may_block(request: HttpRequest) -> bool:
+    """Tell whether `request.POST` would take long to read: a form with files, which go to disk, or a long one."""
+    if request.content_type != "application/x-www-form-urlencoded":
+        return bool(request.content_type == "multipart/form-data")
+    # A body that comes in chunks does not say how long it is.
+    length: str = request.META.get("CONTENT_LENGTH") or ""
+    return not length.isdecimal() or int(length) > MAX_INLINE_FORM_SIZE

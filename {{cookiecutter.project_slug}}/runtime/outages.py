@@ -1,6 +1,6 @@
 """What a client is told when something that its request needs is down or too slow: 503 or 504, instead of 500."""
 
-import asyncio
+import errno
 # {% if not cookiecutter.use_postgres %}
 import sqlite3
 # {% endif %}
@@ -12,26 +12,21 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 
-from runtime.errors import error_response
+from runtime.errors import error_response, with_headers
 
 # Seconds after which a client may as well try again.
 RETRY_AFTER = 5
+# No space left on a device, or none left for this user.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
-async def answer(request: HttpRequest, response: Awaitable[HttpResponseBase]) -> HttpResponseBase:
-    """Return a response that is being made, or one that says why there is none.
+async def answer_outages(request: HttpRequest, response: Awaitable[HttpResponseBase]) -> HttpResponseBase:
+    """Return a response that is being made; or a 503 when the database or the disk fails meanwhile.
 
-    All that is made for a request has REQUEST_TIMEOUT seconds together: then it is cancelled, and the answer is 504. A
-    blocking call goes on in its thread, so what it writes may be saved nevertheless. When the database cannot be
-    reached, is busy or gives up, the answer is 503.
+    That is when the database cannot be reached, is busy or gives up, and when there is no space left on a disk.
     """
     try:
-        async with asyncio.timeout_at(deadline(request)) as patience:
-            return await response
-    except TimeoutError:
-        if not patience.expired():
-            raise
-        return explain(request, 504, "The request took too long.", f"not done in {settings.REQUEST_TIMEOUT:g} s")
+        return await response
     except OperationalError as error:
         # {% if not cookiecutter.use_postgres %}
         if not is_outage(error):
@@ -39,15 +34,22 @@ async def answer(request: HttpRequest, response: Awaitable[HttpResponseBase]) ->
         # {% endif %}
         reason = str(error).partition("\n")[0]
         return explain(request, 503, "The database is not available. Try again in a moment.", reason)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        return explain(request, 503, "The service cannot store data. Try again in a moment.", str(error))
 
 
-def deadline(request: HttpRequest) -> float | None:
-    """Return when a request must have been answered, in seconds of the event loop: counted from the first call."""
-    if settings.REQUEST_TIMEOUT is None:
-        return None
-    now = asyncio.get_running_loop().time()
-    latest: float = request.__dict__.setdefault("deadline", now + settings.REQUEST_TIMEOUT)
-    return latest
+def answer_timeout(request: HttpRequest) -> HttpResponse:
+    """Return a 504 for a request that was not answered within REQUEST_TIMEOUT.
+
+    A blocking call goes on in its thread, so what it writes may be saved nevertheless.
+    """
+    reason = f"not done in {settings.REQUEST_TIMEOUT:g} s"
+    response = explain(request, 504, "The request took too long.", reason)
+    response["Content-Length"] = str(len(response.content))
+    # The middleware was cancelled with the view.
+    return with_headers(request, response)
 
 
 # {% if not cookiecutter.use_postgres %}

@@ -69,8 +69,8 @@ class RequestIDMiddleware:
         return identity
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Add the ID to the response of a request that no middleware has seen."""
-        response["X-Request-ID"] = self.identify(request)
+        """Add the ID to a response that does not come from a view."""
+        response["X-Request-ID"] = request.META.get("REQUEST_ID") or self.identify(request)
         return response
 
     @staticmethod

@@ -14,15 +14,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token, copy_context
 from functools import cache, partial
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, cast
 
-from asgiref.sync import AsyncToSync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 from django.conf import settings
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connections, reset_queries
+from django.db import OperationalError, close_old_connections, connections, reset_queries
 
 from runtime.asgi import Application, Receive, Scope, Send
 
@@ -131,31 +131,68 @@ class Threads:
                 self.draining -= 1
 
 
-class Call[R]:
-    """A function to be called in a thread, and the future of what it returns."""
+class CallFuture[R](Future[R]):
+    """The future of a call in a thread. An error that no one waits for any more is logged."""
 
-    def __init__(self, function: Callable[[], R]) -> None:
+    abandoned = False
+
+    def cancel(self) -> bool:
+        """Cancel the call; tell whether that was possible: a call that has begun goes on."""
+        cancelled = super().cancel()
+        if not cancelled and not self.abandoned:
+            self.abandoned = True
+            # The log line gets the request's context.
+            context = copy_context()
+            self.add_done_callback(lambda future: context.run(log_abandoned_error, future))
+        return cancelled
+
+
+def log_abandoned_error(future: Future[Any]) -> None:
+    """Log what a call has raised after its request was cancelled."""
+    error = future.exception()
+    if isinstance(error, OperationalError):
+        # An outage, not a bug: without a traceback for each of what may be thousands of calls.
+        logger.warning("A blocking call failed after its request was cancelled: %s", str(error).partition("\n")[0])
+    elif isinstance(error, Exception):
+        logger.error("A blocking call failed after its request was cancelled", exc_info=error)
+
+
+def do_nothing() -> None:
+    """Do nothing."""
+
+
+class Call[R]:
+    """A function to be called in a thread, and the future of what it returns.
+
+    `finished` is called in the thread after the function, before the future has its result.
+    """
+
+    def __init__(self, function: Callable[[], R], finished: Callable[[], None] = do_nothing) -> None:
         self.function = function
-        self.future: Future[R] = Future()
+        self.finished = finished
+        self.future: Future[R] = CallFuture()
 
     def make(self) -> None:
         """Call the function, unless the future has been cancelled meanwhile."""
         if not self.future.set_running_or_notify_cancel():
+            self.finished()
             return
         try:
             result = self.function()
         except BaseException as error:
+            self.finished()
             self.future.set_exception(error)
             # Its traceback leads to this frame, and this frame must not lead back to it.
             del self
         else:
+            self.finished()
             self.future.set_result(result)
 
 
 class Loan(Executor):
     """One thread for all calls of a request, as Django promises it: lent with the first call, kept until given back.
 
-    A call after that borrows again.
+    A call after that borrows again. A task that outlives the request borrows for each of its calls.
     """
 
     def __init__(self, threads: Threads) -> None:
@@ -163,20 +200,52 @@ class Loan(Executor):
         # What a view does in its thread may give that back while its tasks on the event loop ask for another call.
         self.changing = threading.Lock()
         self.calls: SimpleQueue[Call[Any] | None] | None = None
+        self.unfinished = 0
+        self.afterwards: list[Callable[[], object]] = []
+        # Loans inside this one that have ended before their calls: see `runtime.hashing`.
+        self.left_behind: list[Loan] = []
+        self.ended = False
 
     def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Call a function in the thread that is lent; return the future of what it returns."""
-        call = Call(partial(function, *args, **kwargs))
+        call = Call(partial(function, *args, **kwargs), self.finish_call)
         with self.changing:
             if self.calls is None:
                 calls: SimpleQueue[Call[Any] | None] = SimpleQueue()
                 # First the call, then the thread: it would find nothing to do, and have to be woken again.
                 calls.put(call)
+                if self.ended:
+                    calls.put(None)
                 self.threads.run(partial(self.serve, calls))
-                self.calls = calls
+                self.calls = None if self.ended else calls
             else:
                 self.calls.put(call)
+            self.unfinished += 1
         return call.future
+
+    def finish_call(self) -> None:
+        """Count a call that is done, and call what was waiting for the last one."""
+        with self.changing:
+            self.unfinished -= 1
+            if self.unfinished:
+                return
+            afterwards, self.afterwards = self.afterwards, []
+        for function in afterwards:
+            try:
+                function()
+            except Exception:
+                logger.exception("Could not finish a request whose view had still been running")
+
+    def call_afterwards(self, function: Callable[[], object]) -> bool:
+        """Have a function called after the calls that are not done, in the thread of the last; False without any."""
+        while self.left_behind:
+            loan = self.left_behind.pop()
+            if loan.call_afterwards(lambda: self.call_afterwards(function) or function()):
+                return True
+        with self.changing:
+            if self.unfinished:
+                self.afterwards.append(partial(copy_context().run, function))
+            return self.unfinished > 0
 
     @staticmethod
     def serve(calls: SimpleQueue[Call[Any] | None]) -> None:
@@ -193,6 +262,11 @@ class Loan(Executor):
             if self.calls is not None:
                 self.calls.put(None)
                 self.calls = None
+
+    def end(self) -> None:
+        """Give the thread back at the end of the request."""
+        self.ended = True
+        self.give_back()
 
 
 # {% if cookiecutter.use_channels %}
@@ -266,12 +340,19 @@ os.register_at_fork(after_in_child=get_threads.cache_clear)
 os.register_at_fork(after_in_child=get_hashing_threads.cache_clear)
 
 
+class LastingContext(ThreadSensitiveContext):
+    """A context whose executor also makes the calls of tasks that outlive it."""
+
+    async def __aexit__(self, *exception: object) -> None:
+        # The parent's would have asgiref refuse those calls: RuntimeError.
+        SyncToAsync.thread_sensitive_context.reset(cast(Token[ThreadSensitiveContext], self.token))
+
+
 class LentThread:
     """`async with LentThread():` lends the code inside one thread, on its first blocking call.
 
-    Every request has this around it. A task that outlives its request needs one of its own: asgiref refuses its
-    blocking calls once the request has ended. Where a synchronous caller lends its own thread, this lends none.
-    `threads` are those of `get_threads()` unless others are given.
+    Every request has this around it. A task that outlives its request borrows a thread for each of its calls. Where a
+    synchronous caller lends its own thread, this lends none. The thread is one of `get_threads()`, or of `threads`.
     """
 
     current: ContextVar[Loan | None] = ContextVar("current", default=None)
@@ -281,20 +362,22 @@ class LentThread:
 
     async def __aenter__(self) -> None:
         self.loan = None if called_by_sync_code() else Loan(self.threads or get_threads())
+        self.outer = self.current.get()
+        self.token = self.current.set(self.loan)
         if self.loan is None:
             # Django's test client connects them, and they would close the connection that holds a test's transaction.
             disconnect_receivers()
             return
-        self.context = ThreadSensitiveContext(executor=self.loan)
-        self.token = self.current.set(self.loan)
+        self.context = LastingContext(executor=self.loan)
         await self.context.__aenter__()  # type: ignore[no-untyped-call]
 
     async def __aexit__(self, *exception: object) -> None:
-        if self.loan is None:
-            return
-        # First: the rest fails where the garbage collector closes a request, in a context that is not the request's.
-        self.loan.give_back()
-        await self.context.__aexit__(*exception)  # type: ignore[no-untyped-call]
+        if self.loan is not None:
+            # First: the rest fails where the garbage collector closes a request, in a context that is not its own.
+            self.loan.end()
+            if self.outer is not None and self.loan.unfinished:
+                self.outer.left_behind.append(self.loan)
+            await self.context.__aexit__(*exception)
         self.current.reset(self.token)
 
 
@@ -306,6 +389,15 @@ def give_back_thread() -> None:
     loan = LentThread.current.get()
     if loan is not None:
         loan.give_back()
+
+
+def call_after_running_calls(function: Callable[[], object]) -> bool:
+    """Have a function called once the blocking calls that this request has left behind are done.
+
+    It runs in the thread of the last one. Where there are none, nothing is called, and this returns False.
+    """
+    loan = LentThread.current.get()
+    return loan is not None and loan.call_afterwards(function)
 
 
 class LentThreads:
@@ -327,7 +419,7 @@ class LentThreads:
         """Pass everything on, with threads to lend."""
         # {% if cookiecutter.use_channels %}
         if scope["type"] == "websocket" and not called_by_sync_code():
-            async with ThreadSensitiveContext(executor=LoanPerCall(get_threads())):
+            async with LastingContext(executor=LoanPerCall(get_threads())):
                 await self.application(scope, receive, send)
             return
         # {% endif %}

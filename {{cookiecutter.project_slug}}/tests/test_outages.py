@@ -1,6 +1,6 @@
 """What a client is told when its request cannot be answered for the moment."""
 
-import asyncio
+import errno
 import json
 # {% if not cookiecutter.use_postgres %}
 import sqlite3
@@ -20,13 +20,7 @@ from django.db import (
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
-from runtime.outages import answer
-
-
-async def wait() -> HttpResponse:
-    """Answer a request when it is too late."""
-    await asyncio.sleep(10)
-    return HttpResponse("done")
+from runtime.outages import answer_outages, answer_timeout
 
 
 async def ask_in_vain() -> HttpResponse:
@@ -40,29 +34,35 @@ async def ask_in_vain() -> HttpResponse:
     return HttpResponse("done")
 
 
-async def test_an_answer_that_takes_too_long_is_a_504(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:
-    request = rf.get("/slow")
-
+def test_a_504_has_the_headers_of_every_response(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:
     with override_settings(REQUEST_TIMEOUT=0.01):
-        response = await answer(request, wait())
-        # What is left to do for the request has no time left.
-        again = await answer(request, wait())
+        response = answer_timeout(rf.get("/slow"))
 
-    assert [response.status_code, again.status_code] == [504, 504]
+    assert response.status_code == 504
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "Gateway Timeout: /slow: not done in 0.01 s" in caplog.text
 
 
-async def test_a_timeout_of_the_view_itself_is_its_own_affair(rf: RequestFactory) -> None:
-    async def impatient() -> HttpResponse:
-        async with asyncio.timeout(0):
-            return await wait()
+async def test_a_full_disk_is_a_503(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:
+    async def store() -> HttpResponse:
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(TimeoutError):
-        await answer(rf.get("/"), impatient())
+    response = await answer_outages(rf.get("/"), store())
+
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert "Service Unavailable: /: [Errno 28] No space left on device" in caplog.text
+
+
+async def test_another_error_of_the_system_is_no_outage(rf: RequestFactory) -> None:
+    async def open_nothing() -> HttpResponse:
+        raise FileNotFoundError(errno.ENOENT, "No such file")
+
+    with pytest.raises(FileNotFoundError):
+        await answer_outages(rf.get("/"), open_nothing())
 
 
 async def test_a_database_that_is_not_there_is_a_503(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:
-    response = await answer(rf.get("/"), ask_in_vain())
+    response = await answer_outages(rf.get("/"), ask_in_vain())
 
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert isinstance(response, HttpResponse)
@@ -72,7 +72,7 @@ async def test_a_database_that_is_not_there_is_a_503(rf: RequestFactory, caplog:
 
 
 async def test_a_browser_is_told_in_a_page(rf: RequestFactory) -> None:
-    response = await answer(rf.get("/", headers={"Accept": "text/html,*/*;q=0.8"}), ask_in_vain())
+    response = await answer_outages(rf.get("/", headers={"Accept": "text/html,*/*;q=0.8"}), ask_in_vain())
 
     assert isinstance(response, HttpResponse)
     assert "<h1>503 Service Unavailable</h1>" in response.text
@@ -86,5 +86,5 @@ async def test_a_missing_table_is_no_outage(rf: RequestFactory) -> None:
         return HttpResponse("done")
 
     with pytest.raises(OperationalError):
-        await answer(rf.get("/"), ask_for_nothing())
+        await answer_outages(rf.get("/"), ask_for_nothing())
     # {% endif %}
