@@ -9,13 +9,14 @@ from typing import Any
 # {% endif %}
 from unittest import mock
 
-# {% if cookiecutter.asgi_server == "uvicorn" %}
+# {% if cookiecutter.asgi_server != "granian" %}
 import pytest
+# {% endif %}
+# {% if cookiecutter.asgi_server == "uvicorn" %}
 from uvicorn import Config
 from uvicorn.server import ServerState
 
 # {% elif cookiecutter.asgi_server == "daphne" %}
-import pytest
 from daphne.http_protocol import HTTPFactory
 from django.test import override_settings
 from twisted.internet.error import ConnectionDone
