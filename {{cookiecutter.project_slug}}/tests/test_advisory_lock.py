@@ -1,13 +1,17 @@
 """The locks around migrations of a PostgreSQL database. `make faults` of the template tries them with processes."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import psycopg
 import pytest
 from django.core.management.base import CommandError
 from django.db import OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test.utils import CaptureQueriesContext
 
 from runtime.advisory_lock import LOCK_ID, advisory_lock, table_lock_timeout
 
@@ -20,10 +24,11 @@ def connection() -> BaseDatabaseWrapper:
     return connections["default"]
 
 
-def lock_timeout(connection: BaseDatabaseWrapper) -> str:
-    with connection.cursor() as cursor:
-        cursor.execute("SHOW lock_timeout")
-        return str(cursor.fetchone()[0])
+@contextmanager
+def behind_pgbouncer(connection: BaseDatabaseWrapper, value: bool) -> Iterator[None]:
+    """Have the settings say whether PgBouncer is there."""
+    with mock.patch.dict(connection.settings_dict, {"DISABLE_SERVER_SIDE_CURSORS": value}):
+        yield
 
 
 def test_a_process_waits_for_another_and_reports_it_once(connection: BaseDatabaseWrapper) -> None:
@@ -59,38 +64,41 @@ def test_the_lock_outlives_the_connection_that_migrates(connection: BaseDatabase
             assert cursor.fetchone() == (False,)
 
 
-def test_a_migration_waits_for_a_table_as_long_as_the_settings_say(
-    connection: BaseDatabaseWrapper, settings: Any
-) -> None:
+def test_each_connection_of_a_migration_has_the_limit(connection: BaseDatabaseWrapper, settings: Any) -> None:
     settings.DATABASE_MIGRATION_LOCK_TIMEOUT = 1.5
-    before = lock_timeout(connection)
 
-    with table_lock_timeout(connection):
-        assert lock_timeout(connection) == "1500ms"
+    with (
+        behind_pgbouncer(connection, False),
+        CaptureQueriesContext(connection) as executed,
+        table_lock_timeout(connection),
+    ):
         # A migration may close it.
         connection.close()
-        assert lock_timeout(connection) == "1500ms"
+        connection.ensure_connection()
 
-    assert lock_timeout(connection) == before
+    limited = "SELECT set_config('lock_timeout', '1500ms', false)"
+    assert [query["sql"] for query in executed] == [limited, limited, "RESET lock_timeout"]
 
 
-@pytest.mark.parametrize(("seconds", "behind_pgbouncer"), [(0, False), (1.5, True)])
+@pytest.mark.parametrize(("seconds", "bouncer"), [(0, False), (1.5, True)])
 def test_otherwise_postgresql_decides(
-    seconds: float, behind_pgbouncer: bool, connection: BaseDatabaseWrapper, settings: Any
+    seconds: float, bouncer: bool, connection: BaseDatabaseWrapper, settings: Any
 ) -> None:
     settings.DATABASE_MIGRATION_LOCK_TIMEOUT = seconds
-    before = lock_timeout(connection)
-    configured = connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"]
-    connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = behind_pgbouncer
-    try:
-        with table_lock_timeout(connection):
-            assert lock_timeout(connection) == before
-    finally:
-        connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = configured
+
+    with (
+        behind_pgbouncer(connection, bouncer),
+        CaptureQueriesContext(connection) as executed,
+        table_lock_timeout(connection),
+    ):
+        pass
+
+    assert not executed.captured_queries
 
 
 def test_the_error_names_the_variable(connection: BaseDatabaseWrapper) -> None:
-    with pytest.raises(CommandError, match="DATABASE_MIGRATION_LOCK_TIMEOUT"), table_lock_timeout(connection):
-        raise OperationalError("canceled") from psycopg.errors.LockNotAvailable()
-    with pytest.raises(OperationalError, match="away"), table_lock_timeout(connection):
-        raise OperationalError("away") from psycopg.OperationalError()
+    with behind_pgbouncer(connection, False):
+        with pytest.raises(CommandError, match="DATABASE_MIGRATION_LOCK_TIMEOUT"), table_lock_timeout(connection):
+            raise OperationalError("canceled") from psycopg.errors.LockNotAvailable()
+        with pytest.raises(OperationalError, match="away"), table_lock_timeout(connection):
+            raise OperationalError("away") from psycopg.OperationalError()
