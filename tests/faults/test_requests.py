@@ -48,6 +48,11 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+def wait_for_failures(server: Server, number: int) -> None:
+    """Return once so many failures of the probe are in the log."""
+    wait_for(lambda: server.log.count("ZeroDivisionError: failed late") == number, "its error is logged")
+
+
 @contextmanager
 def probed(directory: Path, asgi_server: str, redis_url: str, *middleware: str) -> Iterator[Probed]:
     """Serve a service on SQLite with the probe's views and, innermost, some of its middleware."""
@@ -97,18 +102,18 @@ BODIES = [
 
 @pytest.mark.parametrize("leaves", [True, False], ids=["its client leaves", "its time is up"])
 def test_a_view_that_outlives_its_request_finds_its_body(server: Probed, leaves: bool) -> None:
-    for kind, body, found in BODIES:
+    for number, (kind, body, found) in enumerate(BODIES, 1):
         server.notes.write_text("", encoding="utf-8")
-        failures = server.log.count("ZeroDivisionError: failed late")
         head = b"POST /probe/read_late/?seconds=%d HTTP/1.1\r\n" % (REQUEST_TIMEOUT + 1)
-        head += HOST + b"X-Request-ID: outlived\r\nContent-Type: " + kind + b"\r\nContent-Length: %d\r\n\r\n" % len(body)
+        head += HOST + b"X-Request-ID: outlived\r\nContent-Type: " + kind
+        head += b"\r\nContent-Length: %d\r\n\r\n" % len(body)
         with connected(server.url, REQUEST_TIMEOUT + SLACK) as connection:
             connection.send(head + body)
             server.wait_for_note("started")
             if not leaves:
                 assert outcome(connection.receive(until=b"\r\n\r\n")) == 504
         server.wait_for_note(found)
-        wait_for(lambda: server.log.count("ZeroDivisionError: failed late") > failures, "its error is logged")
+        wait_for_failures(server, number)
     assert "I/O operation on closed file" not in server.log
     failed = lines(server, "A blocking call failed after its request was cancelled")
     assert [line for line in failed if " ERROR runtime.threads [outlived] " in line] == failed
@@ -142,12 +147,14 @@ def test_the_time_limit_holds_for_all_middleware(tmp_path: Path, redis_url: str,
         assert httpx.get(f"{server.url}/health/live", headers={"X-Wait-After": "0.1"}).status_code == 200
         # A blocking view, too: its thread is left behind.
         check_timeout(server, f"/probe/block/?seconds={REQUEST_TIMEOUT + SLACK + 3}")
+        server.wait_for_note("blocked no longer")
 
 
 @pytest.mark.parametrize("asgi_server", SERVERS)
 def test_the_time_limit_holds_below_synchronous_middleware(tmp_path: Path, redis_url: str, asgi_server: str) -> None:
     with probed(tmp_path, asgi_server, redis_url, "synchronous") as server:
         check_timeout(server, f"/probe/block/?seconds={REQUEST_TIMEOUT + SLACK + 3}")
+        server.wait_for_note("blocked no longer")
         assert httpx.get(f"{server.url}/probe/block/?seconds=0.1").text == "done"
 
 

@@ -38,6 +38,7 @@ def read_late(request: HttpRequest) -> HttpResponse:
 def block(request: HttpRequest) -> HttpResponse:
     """Block the thread for some seconds."""
     time.sleep(float(request.GET["seconds"]))
+    note("blocked no longer")
     return HttpResponse("done")
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.test import override_settings
@@ -81,6 +82,20 @@ async def test_a_body_of_many_parts_arrives_whole() -> None:
     # CSRF's refusal comes from the middleware: the body was read.
     parts = [part(b"x" * 100) for _ in range(9)]
     assert (await answer(*parts, part(b"x" * 100, more=False), content_length=b"1000"))[0] == 403
+
+
+async def test_a_body_that_cannot_be_stored_is_a_503(caplog: pytest.LogCaptureFixture) -> None:
+    with mock.patch("tempfile.TemporaryFile", side_effect=FileNotFoundError("No usable temporary directory found")):
+        status, headers, body = await answer(part(LONG[:5]), part(LONG[:500]))
+
+    assert (status, headers[b"retry-after"]) == (503, b"30")
+    assert json.loads(body) == {"error": "The body cannot be stored. Try again in a moment."}
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "Service Unavailable: /health/live: cannot store a body of more than 10 bytes: No usable temporary directory"
+        " found. Provide a writable temporary directory with free space (TMPDIR, or /tmp)."
+    )
+    assert record.exc_info is None
 
 
 async def test_a_browser_is_answered_in_html() -> None:
