@@ -212,7 +212,7 @@ def test_a_logout_leaves_nothing_behind(admin: Page, context: BrowserContext) ->
     admin.evaluate("localStorage.setItem('draft', 'secret')")
     with admin.expect_response("**/admin/logout/") as response:
         admin.click("#logout-form button")
-    assert response.value.headers["clear-site-data"] == '"cache", "storage"'
+    assert response.value.all_headers()["clear-site-data"] == '"cache", "storage"'
     expect(admin.locator("h1")).to_have_text("Logged out")
 
     assert admin.evaluate("localStorage.getItem('draft')") is None
