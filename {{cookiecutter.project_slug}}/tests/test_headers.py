@@ -22,6 +22,7 @@ def refusal(*headers: tuple[bytes, bytes], path: str = "/", version: str = "1.1"
 def test_http_1_1_needs_one_host() -> None:
     assert refusal(HOST) is None
     assert refusal(BODY) == 400
+    assert refusal((b"host", b"")) == 400
     assert refusal(HOST, HOST) == 400
     assert refusal(version="1.0") is None
     assert refusal(HOST, HOST, version="1.0") == 400
