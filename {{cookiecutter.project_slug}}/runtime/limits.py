@@ -3,31 +3,52 @@
 import asyncio
 # {% if cookiecutter.asgi_server == "daphne" %}
 import logging
+# {% elif cookiecutter.asgi_server == "granian" %}
+import os
+# {% endif %}
 import socket
+# {% if cookiecutter.asgi_server == "granian" %}
+import stat
+# {% endif %}
+# {% if cookiecutter.asgi_server != "daphne" %}
+import struct
+import sys
+# {% else %}
 import time
+# {% endif %}
+# {% if cookiecutter.asgi_server == "uvicorn" %}
+from collections.abc import Iterable
+# {% elif cookiecutter.asgi_server == "granian" %}
+from pathlib import Path
+# {% else %}
 from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from tempfile import SpooledTemporaryFile
-from typing import Any, cast, override
-# {% elif cookiecutter.asgi_server == "uvicorn" %}
-import socket
-import struct
-import sys
-from collections.abc import Iterable
-from typing import Any
-# {% else %}
-import os
-import socket
-import stat
-import struct
-import sys
-from pathlib import Path
+# {% endif %}
+# {% if cookiecutter.asgi_server != "granian" %}
+from typing import (
+    Any,
+    # {% if cookiecutter.asgi_server == "daphne" %}
+    cast,
+    override,
+    # {% endif %}
+)
 # {% endif %}
 
-# {% if cookiecutter.asgi_server == "uvicorn" %}
+# {% if cookiecutter.asgi_server == "daphne" %}
+from daphne.http_protocol import WebRequest
+from daphne.server import Server
+# {% endif %}
 from django.conf import settings
+# {% if cookiecutter.asgi_server != "granian" %}
 from django.http import HttpRequest
+# {% endif %}
+# {% if cookiecutter.asgi_server == "daphne" %}
+from twisted.web.http import NO_BODY_CODES, HTTPChannel
+
+from runtime.bodies import LINGER, SLOWEST
+# {% elif cookiecutter.asgi_server == "uvicorn" %}
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 # {% if cookiecutter.use_channels %}
 from uvicorn.protocols.utils import ClientDisconnected
@@ -35,26 +56,17 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 # {% endif %}
 
+# {% endif %}
+# {% if cookiecutter.asgi_server != "granian" %}
 from runtime.errors import as_http1, refusal
-
-# {% elif cookiecutter.asgi_server == "granian" %}
-from django.conf import settings
-
-# {% elif cookiecutter.asgi_server == "daphne" %}
-from daphne.http_protocol import WebRequest
-from daphne.server import Server
-from django.conf import settings
-from django.http import HttpRequest
-from twisted.web.http import NO_BODY_CODES, HTTPChannel
-
-from runtime.bodies import LINGER, SLOWEST
-from runtime.errors import as_http1, refusal
+# {% endif %}
+# {% if cookiecutter.asgi_server == "daphne" %}
 from runtime.headers import RequestRefusedError, check_headers
 # {% if cookiecutter.use_channels %}
 from runtime.sockets import TOO_MANY_FRAMES
 # {% endif %}
-
 # {% endif %}
+
 # Seconds that the headers of a request may take, from the first of the connection or the end of the last request.
 HEADER_TIMEOUT = 10
 # {% if cookiecutter.asgi_server == "uvicorn" %}

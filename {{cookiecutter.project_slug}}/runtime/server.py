@@ -52,10 +52,17 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 # {% endif %}
 
-# {% if cookiecutter.asgi_server == "granian" %}
-from runtime.asgi import Application, Receive, Scope, Send
-# {% elif cookiecutter.asgi_server == "daphne" %}
-from runtime.asgi import Scope
+# {% if cookiecutter.asgi_server != "uvicorn" %}
+from runtime.asgi import (
+    # {% if cookiecutter.asgi_server == "granian" %}
+    Application,
+    Receive,
+    # {% endif %}
+    Scope,
+    # {% if cookiecutter.asgi_server == "granian" %}
+    Send,
+    # {% endif %}
+)
 # {% endif %}
 from runtime.draining import get_stop
 # {% if cookiecutter.asgi_server == "uvicorn" %}
