@@ -27,6 +27,10 @@ INTENDED = {
     "clients: is dropped, /clients/block/": "Django has the event loop wait for a cancelled request's thread.",
     "clients: leaves, /clients/block/": "Django waits for the view before it tells that the request has finished.",
     "streams: a stream that the view has begun to read, /async/": "A stream starts without the thread of its view.",
+    **{
+        f"streams: {mode}/streams/async/, to a deaf client": "A stream ends with its request, not as garbage."
+        for mode in ("", "/async")
+    },
     "chain: nothing but MessageMiddleware": "Messages miss the session when they are asked for, not before.",
     "chain: in the opposite order": "Messages miss the session when they are asked for, not before.",
     **{

@@ -23,7 +23,7 @@ MEBIBYTE = 1024 * 1024
 FLOOD = 60 * MEBIBYTE
 BOUND = 15 * MEBIBYTE
 # A view that answers the headers it has received, and one whose response a client need not read.
-VIEWS = f'''
+VIEWS = f"""
 import asyncio
 
 from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
@@ -48,7 +48,7 @@ async def flood(request):
 for view in (echo, flood):
     view.csrf_exempt = True
 urlpatterns = [path(f"{{view.__name__}}/", view) for view in (echo, flood)]
-'''
+"""
 # A proxy that lets no client say which scheme or ID a request has.
 HAPROXY = """
 defaults
@@ -279,5 +279,5 @@ def test_a_body_is_asked_for_only_when_the_headers_are_accepted(server: Server) 
         connection.send(expecting % 5)
         assert connection.receive(until=b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.send(b"hello")
-        status, _, body = parse(connection.receive(until=b'"bytes": 5}'))
+        status, *_ = parse(connection.receive(until=b'"bytes": 5}'))
     assert status == 200

@@ -48,7 +48,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, re
     answers = all_on(request.param)
     service = render_with_hasher(answers, tmp_path)
     variables = {"REQUEST_TIMEOUT": "120", "DATABASE_POOL_SIZE": str(MAX_THREADS)}
-    with served(service, answers, database_url, redis_url, **variables) as server:
+    with served(service, answers, database_url, redis_url, None, **variables) as server:
         yield server
 
 
@@ -69,7 +69,7 @@ def fail(browser: Browser, username: str = USERNAME, password: str = WRONG) -> h
     return response
 
 
-def log_lines(server: Server) -> list[str]:
+def log_lines(server: Server) -> list[tuple[str, str]]:
     """Return the log lines of logins, without their time and request ID."""
     return re.findall(r"^\S+ \S+ (\w+ runtime\.logins) \[[0-9a-f]{32}\] (.*)$", server.log, re.MULTILINE)
 
@@ -146,7 +146,7 @@ def process_of(server: Server, response: httpx.Response) -> int:
     """Return the process at the other end of the connection of a response."""
     port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
     [pid] = [
-        process.pid
+        int(process.pid)
         for process in processes(server)
         for connection in psutil.Process(process.pid).net_connections(kind="tcp")
         if connection.raddr and connection.raddr.port == port

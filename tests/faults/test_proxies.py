@@ -18,7 +18,7 @@ import websockets.exceptions
 from booting import Server, free_port
 from contract import PASSWORD, USERNAME
 from hostile import ask, handshake
-from matrix import ROOT, SERVERS, all_off, all_on
+from matrix import ROOT, SERVERS, all_on
 from rendering import render
 from serving import served
 from websockets.sync.client import connect
@@ -130,7 +130,7 @@ class Proxy:
 def make_certificate(folder: Path) -> ssl.SSLContext:
     """Write a certificate for localhost, its key, and both in one file; return what trusts it."""
     certificate, key = folder / "shop.crt", folder / "shop.key"
-    command = "openssl req -x509 -newkey rsa:2048 -noenc -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    command = "openssl req -x509 -newkey rsa:2048 -noenc -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
     (folder / "shop.pem").write_bytes(certificate.read_bytes() + key.read_bytes())
     return ssl.create_default_context(cafile=certificate)

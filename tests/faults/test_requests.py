@@ -68,7 +68,7 @@ def probed(directory: Path, asgi_server: str, redis_url: str, *middleware: str) 
     notes = directory / "notes"
     notes.touch()
     limits = {"REQUEST_TIMEOUT": str(REQUEST_TIMEOUT), "PROBE_NOTES": str(notes)}
-    with served(service, answers, None, redis_url, **limits) as server:
+    with served(service, answers, None, redis_url, None, **limits) as server:
         probed = Probed(server.url, server.process, server.log_file, server.explained)
         probed.notes = notes
         yield probed

@@ -21,7 +21,7 @@ DEADLINE = 15.0
 MEBIBYTE = 1024 * 1024
 PLAIN_SIZE = 20 * MEBIBYTE
 # Two views with long responses, and one that needs a thread. `flood` holds a thread, and notes its end in a file.
-VIEWS = f'''
+VIEWS = f"""
 import asyncio
 from pathlib import Path
 
@@ -54,7 +54,7 @@ async def query(request):
 
 
 urlpatterns = [path(f"{{view.__name__}}/", view) for view in (flood, plain, query)]
-'''
+"""
 
 on_each_server = pytest.mark.parametrize("name", ["uvicorn", "granian"])
 

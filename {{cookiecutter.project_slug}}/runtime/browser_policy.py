@@ -37,7 +37,7 @@ POWERFUL_FEATURES = (
     "window-management",
     "xr-spatial-tracking",
 )
-# Not "cookies": browsers would also delete the cookies of the other services below the registered domain. Logging out
+# Not "cookies": browsers would also delete the cookies of other sites below the registered domain. Logging out
 # deletes the session's cookie itself.
 CLEARED_ON_LOGOUT = '"cache", "storage"'
 

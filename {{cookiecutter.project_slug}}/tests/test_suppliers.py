@@ -79,7 +79,7 @@ async def ask(server: BaseTestServer, *names: str) -> list[dict[str, str]]:
     """Ask the named suppliers; return their answers without the URLs, which must be in order."""
     urls = [str(server.make_url(f"/{name}")) for name in names]
     with override_settings(
-        SUPPLIER_URLS=urls, SUPPLIER_CONNECT_TIMEOUT=0.3, SUPPLIER_READ_TIMEOUT=0.3, SUPPLIER_TOTAL_TIMEOUT=0.4
+        SUPPLIER_URLS=urls, SUPPLIER_CONNECT_TIMEOUT=1.0, SUPPLIER_READ_TIMEOUT=1.0, SUPPLIER_TOTAL_TIMEOUT=1.5
     ):
         answers = await ask_suppliers("Chair & table")
     assert [answer.pop("supplier") for answer in answers] == urls
