@@ -135,6 +135,7 @@ def check_page(visitor: Browser, project_name: str) -> None:
     response = visitor.get("/")
     assert response.status_code == 200
     assert f"<h1>{html.escape(project_name)}</h1>" in response.text
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
     stylesheet = re.search(r'href="(/static/catalog/style[^"]*\.css)"', response.text)
     assert stylesheet, response.text
     served = visitor.get(stylesheet[1])
@@ -146,7 +147,8 @@ def check_page(visitor: Browser, project_name: str) -> None:
 
 
 def check_health(visitor: Browser, answers: Answers) -> None:
-    assert visitor.get("/health/live").json() == {"status": "ok"}
+    # A probe addresses the process by its IP.
+    assert visitor.get("/health/live", headers={"Host": "10.1.2.3:8000"}).json() == {"status": "ok"}
     ready = visitor.get("/health/ready")
     names = ["database"] + ["channel_layer"] * answers["use_channels"]
     assert (ready.status_code, ready.json()) == (200, {"status": "ok", "dependencies": dict.fromkeys(names, "ok")})

@@ -338,10 +338,10 @@ class WriteTimeouts:
         self.waiting: dict[int, tuple[int, float]] = {}
 
     async def watch(self) -> None:
-        """Cut connections until cancelled."""
+        """Cut connections until cancelled. Looking at thousands of them would block the event loop."""
         while sys.platform == "linux":
             await asyncio.sleep(settings.RESPONSE_WRITE_TIMEOUT / 8)
-            self.check(asyncio.get_running_loop().time())
+            await asyncio.to_thread(self.check, asyncio.get_running_loop().time())
 
     def check(self, now: float) -> None:
         """Note what has been acknowledged; cut the connections on which that has not changed for too long."""
