@@ -24,9 +24,6 @@ class Scribe(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Note a record: who says what, why, and about which request."""
-        if record.name == "runtime.logins":
-            # Django does not log logins.
-            return
         error = record.exc_info[1] if record.exc_info else None
         request = getattr(record, "request", None)
         note(

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from runtime.hashing import in_hashing_thread
-from runtime.logins import Refusal, note_refusal
+from runtime.login_refusals import Refusal, note_refusal
 from runtime.throttling import TooManyFailedLoginsError, begin_attempt
 
 

@@ -27,7 +27,7 @@ from django.middleware import clickjacking, common, csp, csrf, http, locale, sec
 from django.utils.functional import SimpleLazyObject
 
 from runtime.headers import answers_any_host
-from runtime.logins import replace_if_throttled
+from runtime.login_refusals import replace_if_throttled
 from runtime.outages import answer_outages
 
 # Django 6.2 moves it, and warns about the old place.
