@@ -30,13 +30,10 @@ backend service
 @contextmanager
 def tls_in_front_of(service_port: int, directory: Path) -> Iterator[str]:
     """Hold a proxy open in front of a port of this machine, with its files in a folder; yield its https URL."""
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    succeed(directory, "openssl", *options.split(), "-keyout", str(key), "-out", str(certificate))
-    bundle = directory / "bundle.pem"
-    bundle.write_text(certificate.read_text() + key.read_text())
+    make_certificate(directory, "service")
     port = free_port()
     configuration = directory / "haproxy.cfg"
+    bundle = directory / "service.pem"
     configuration.write_text(HAPROXY.format(port=port, certificate=bundle, service_port=service_port))
     process = subprocess.Popen(["haproxy", "-db", "-f", str(configuration)])
     try:
@@ -45,6 +42,18 @@ def tls_in_front_of(service_port: int, directory: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def make_certificate(directory: Path, name: str) -> Path:
+    """Write a certificate for localhost (`name.crt`), its key (`.key`) and both (`.pem`); return the certificate."""
+    certificate, key = directory / f"{name}.crt", directory / f"{name}.key"
+    options = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+        " -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
+    succeed(directory, "openssl", *options.split(), "-keyout", str(key), "-out", str(certificate))
+    (directory / f"{name}.pem").write_text(certificate.read_text() + key.read_text())
+    return certificate
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -21,6 +21,7 @@ from hostile import ask, handshake
 from matrix import ROOT, SERVERS, all_on
 from rendering import render
 from serving import served
+from tls import make_certificate
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
@@ -127,15 +128,6 @@ class Proxy:
         )
 
 
-def make_certificate(folder: Path) -> ssl.SSLContext:
-    """Write a certificate for localhost, its key, and both in one file; return what trusts it."""
-    certificate, key = folder / "shop.crt", folder / "shop.key"
-    command = "openssl req -x509 -newkey rsa:2048 -noenc -subj /CN=localhost -addext subjectAltName=DNS:localhost"
-    subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    (folder / "shop.pem").write_bytes(certificate.read_bytes() + key.read_bytes())
-    return ssl.create_default_context(cafile=certificate)
-
-
 def command_of(name: str, folder: Path, proxy: Proxy, upstream: int) -> list[str]:
     """Write the configuration of a proxy; return the command that runs it."""
     config = folder / f"{name}.conf"
@@ -168,7 +160,7 @@ def command_of(name: str, folder: Path, proxy: Proxy, upstream: int) -> list[str
 def proxied(name: str, folder: Path, server: Server) -> Iterator[Proxy]:
     """Hold a proxy open in front of a service, as the document configures it."""
     folder.mkdir()
-    proxy = Proxy(free_port(), free_port(), make_certificate(folder))
+    proxy = Proxy(free_port(), free_port(), ssl.create_default_context(cafile=make_certificate(folder, "shop")))
     command = command_of(name, folder, proxy, int(server.url.rpartition(":")[2]))
     process = subprocess.Popen(command)
     try:
