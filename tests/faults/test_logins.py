@@ -47,8 +47,9 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, re
     """Serve a service with every toggle on, in which a login may wait for its turn to be hashed."""
     answers = all_on(request.param)
     service = render_with_hasher(answers, tmp_path)
-    variables = {"REQUEST_TIMEOUT": "120", "DATABASE_POOL_SIZE": str(MAX_THREADS)}
-    with served(service, answers, database_url, redis_url, None, **variables) as server:
+    with served(
+        service, answers, database_url, redis_url, REQUEST_TIMEOUT="120", DATABASE_POOL_SIZE=str(MAX_THREADS)
+    ) as server:
         yield server
 
 
@@ -69,7 +70,7 @@ def fail(browser: Browser, username: str = USERNAME, password: str = WRONG) -> h
     return response
 
 
-def log_lines(server: Server) -> list[tuple[str, str]]:
+def log_lines(server: Server) -> list[tuple[str, ...]]:
     """Return the log lines of logins, without their time and request ID."""
     return re.findall(r"^\S+ \S+ (\w+ runtime\.logins) \[[0-9a-f]{32}\] (.*)$", server.log, re.MULTILINE)
 
@@ -145,10 +146,11 @@ def test_all_server_processes_count_together(name: str, tmp_path: Path, database
 def process_of(server: Server, response: httpx.Response) -> int:
     """Return the process at the other end of the connection of a response."""
     port = response.extensions["network_stream"].get_extra_info("client_addr")[1]
-    [pid] = [
-        int(process.pid)
+    pids: list[int] = [
+        process.pid
         for process in processes(server)
         for connection in psutil.Process(process.pid).net_connections(kind="tcp")
         if connection.raddr and connection.raddr.port == port
     ]
-    return pid
+    assert len(pids) == 1
+    return pids[0]

@@ -442,11 +442,14 @@ class LimitedServer(Server):
             # An application that waits for nothing else can be cancelled here.
             await asyncio.sleep(0)
             return
-        # {% if cookiecutter.use_channels %}
-        if message["type"].startswith("websocket."):
+        if not isinstance(protocol, LimitedRequest):
+            # {% if cookiecutter.use_channels %}
             await self.send_to_socket(protocol, message)
+            # {% else %}
+            # A handshake, which is refused.
+            await super().handle_reply(protocol, message)
+            # {% endif %}
             return
-        # {% endif %}
         connection, more = protocol.channel, message.get("more_body", False)
         if more and connection.has_unsent_data():
             connection.expect_reading()
