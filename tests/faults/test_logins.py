@@ -64,7 +64,7 @@ def render_with_hasher(answers: Answers, directory: Path) -> Path:
 
 def fail(browser: Browser, username: str = USERNAME, password: str = WRONG) -> httpx.Response:
     """Post a login, of which no success is expected."""
-    fields = {"username": username, "password": password, "csrfmiddlewaretoken": browser.kept["csrftoken"]}
+    fields = {"username": username, "password": password, "csrfmiddlewaretoken": browser.csrf_token}
     response = browser.post(LOGIN, data=fields, headers=JSON, timeout=120)
     assert response.status_code in {200, 429}, response.text
     return response

@@ -11,16 +11,12 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIRequest
-from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
-from runtime.errors import refusal
-from runtime.headers import RequestRefusedError, check_size
+from runtime.headers import RequestRefusedError, answer_refused, cannot_store, check_size
 
 # Bytes a second that come on average, however slow the line of a client is.
 SLOWEST = 10_000
-# Seconds after which a client may try again to send a body that could not be stored.
-RETRY_AFTER = 30
 # Seconds for which the rest of a body that was refused is thrown away. A connection that is closed before it has come
 # is reset, and then many a client never reads why.
 LINGER = 2.0
@@ -81,12 +77,7 @@ def store(body: IO[bytes], part: bytes, is_last: bool) -> None:
         # Closing writes what is still buffered, which fails again on a full disk.
         with suppress(OSError):
             body.close()
-        raise RequestRefusedError(
-            503,
-            "The body cannot be stored. Try again in a moment.",
-            f"cannot store a body of more than {settings.FILE_UPLOAD_MAX_MEMORY_SIZE} bytes: {error}."
-            " Provide a writable temporary directory with free space (TMPDIR, or /tmp).",
-        ) from error
+        raise cannot_store(error) from error
 
 
 async def receive_within(seconds: float, receive: Receive) -> Mapping[str, Any]:
@@ -102,18 +93,7 @@ async def refuse_body(refused: RequestRefusedError, scope: Scope, receive: Recei
     """Answer a request that is refused, and have the connection closed: what comes next may be its body."""
     # Its query may be malformed, and does not matter any more.
     request = ASGIRequest({**scope, "query_string": b""}, BytesIO())
-    response = refusal(refused.status, str(refused), request)
-    if refused.status == 503:
-        response["Retry-After"] = str(RETRY_AFTER)
-    log_response(
-        "%s: %s: %s",
-        response.reason_phrase,
-        request.path,
-        refused.reason,
-        response=response,
-        request=request,
-        level="warning",
-    )
+    response = answer_refused(refused, request)
     await send(
         {
             "type": "http.response.start",

@@ -1,13 +1,18 @@
-"""What a request's headers alone refuse, before its body is asked for."""
+"""Requests that are refused before Django sees them, most of them by their headers alone."""
 
 from collections.abc import Iterable
 
 from django.conf import settings
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
+from django.utils.log import log_response
 
 from runtime import health
+from runtime.errors import refusal
+
+# Seconds after which a client may try again to send a body that could not be stored.
+RETRY_AFTER = 30
 
 
 class RequestRefusedError(Exception):
@@ -49,6 +54,33 @@ def check_headers(path: str, http_version: str, headers: Iterable[tuple[bytes, b
             check_size(int(length[:18]))
     if has_body and hosts:
         check_host(path, hosts[0], forwarded)
+
+
+def answer_refused(refused: RequestRefusedError, request: HttpRequest) -> HttpResponse:
+    """Return the response to a refused request, and log the reason in one line."""
+    response = refusal(refused.status, str(refused), request)
+    if refused.status == 503:
+        response["Retry-After"] = str(RETRY_AFTER)
+    log_response(
+        "%s: %s: %s",
+        response.reason_phrase,
+        request.path,
+        refused.reason,
+        response=response,
+        request=request,
+        level="warning",
+    )
+    return response
+
+
+def cannot_store(error: OSError) -> RequestRefusedError:
+    """Return the error for a body that a temporary file cannot take."""
+    return RequestRefusedError(
+        503,
+        "The body cannot be stored. Try again in a moment.",
+        f"cannot store a body of more than {settings.FILE_UPLOAD_MAX_MEMORY_SIZE} bytes: {error}."
+        " Provide a writable temporary directory with free space (TMPDIR, or /tmp).",
+    )
 
 
 def check_size(size: int) -> None:

@@ -42,7 +42,12 @@ from daphne.server import Server
 # {% endif %}
 from django.conf import settings
 # {% if cookiecutter.asgi_server != "granian" %}
-from django.http import HttpRequest
+from django.http import (
+    HttpRequest,
+    # {% if cookiecutter.asgi_server == "daphne" %}
+    HttpResponse,
+    # {% endif %}
+)
 # {% endif %}
 # {% if cookiecutter.asgi_server == "daphne" %}
 from twisted.web.http import NO_BODY_CODES, HTTPChannel
@@ -61,7 +66,7 @@ from websockets.http11 import Request
 from runtime.errors import as_http1, refusal
 # {% endif %}
 # {% if cookiecutter.asgi_server == "daphne" %}
-from runtime.headers import RequestRefusedError, check_headers
+from runtime.headers import RequestRefusedError, answer_refused, cannot_store, check_headers, check_size
 # {% if cookiecutter.use_channels %}
 from runtime.sockets import TOO_MANY_FRAMES
 # {% endif %}
@@ -500,12 +505,11 @@ class LimitedRequest(WebRequest):
         try:
             super().handleContentChunk(data)
         except OSError as error:
-            logger.warning("Cannot store a body: %s. Provide a writable temporary directory with free space.", error)
             # It would write again what it could not.
             with suppress(OSError):
                 self.content.close()
             self.content = None
-            self.channel.refuse(503, "The body cannot be stored. Try again in a moment.")
+            self.channel.refuse(cannot_store(error))
 
     def handle_reply(self, message: Any) -> None:
         """Send one message of the application; no body where HTTP allows none, of which Daphne would send all parts."""
@@ -578,13 +582,15 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
     @override
     def lineLengthExceeded(self, line: bytes) -> None:
         """Refuse a line of the headers that does not end."""
-        self.refuse(431, "The headers are too long.")
+        self.refuse_headers(431, "The headers are too long.")
 
     @override
     def allHeadersReceived(self) -> None:
         """Expect the body, unless it is too long."""
-        if self.length is not None and self.length > settings.REQUEST_MAX_SIZE:
-            self.refuse(413, f"The body is longer than {settings.REQUEST_MAX_SIZE} bytes.")
+        try:
+            check_size(self.length or 0)
+        except RequestRefusedError as refused:
+            self.refuse(refused)
             return
         super().allHeadersReceived()
         if self.length != 0 and not self.refused:
@@ -602,7 +608,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
         try:
             check_headers(path, self._version.partition(b"/")[2].decode("latin-1"), headers)
         except RequestRefusedError as refused:
-            self.refuse(refused.status, str(refused))
+            self.refuse(refused)
         else:
             super()._send100Continue()
 
@@ -626,11 +632,13 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
                 self._networkProducer.pauseProducing()
         elif self.requests and not self.refused:
             size = self.requests[-1].content.tell()
-            if size > settings.REQUEST_MAX_SIZE:
-                self.refuse(413, f"The body is longer than {settings.REQUEST_MAX_SIZE} bytes.")
-            else:
-                behind = max(0.0, time.monotonic() - self.body_started - size / SLOWEST)
-                self.setTimeout(max(0.0, settings.REQUEST_BODY_TIMEOUT - behind))
+            try:
+                check_size(size)
+            except RequestRefusedError as refused:
+                self.refuse(refused)
+                return
+            behind = max(0.0, time.monotonic() - self.body_started - size / SLOWEST)
+            self.setTimeout(max(0.0, settings.REQUEST_BODY_TIMEOUT - behind))
 
     @override
     def requestDone(self, request: Any) -> None:
@@ -701,8 +709,10 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
             # The client cannot know yet that the next request is expected.
             self.expect_reading()
             self.setTimeout(HEADER_TIMEOUT)
+        elif not self.line_mode:
+            self.refuse(RequestRefusedError(408, "The body took too long to arrive."))
         elif self.requests or self._buffer:
-            self.refuse(408, "The request took too long to arrive.")
+            self.refuse_headers(408, "The headers took too long to arrive.")
         else:
             super().timeoutConnection()
 
@@ -710,24 +720,35 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
     def _respondToBadRequestAndDisconnect(self) -> None:
         """Refuse a request that Twisted does not accept."""
         if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
-            self.refuse(431, "The headers are too long.")
+            self.refuse_headers(431, "The headers are too long.")
         else:
-            self.refuse(400, "The request is malformed.")
+            self.refuse_headers(400, "The request is malformed.")
 
-    def refuse(self, status: int, message: str) -> None:
-        """Say why, and close the connection once the client has had time to read it."""
-        if self.refused:
-            return
+    def refuse(self, refused: RequestRefusedError) -> None:
+        """Answer a request whose headers are complete, log the reason, and close the connection."""
+        if not self.refused:
+            self.send_last(answer_refused(refused, self.read_headers()))
+
+    def refuse_headers(self, status: int, message: str) -> None:
+        """Answer a request whose headers are not complete, and close the connection. Clients cannot fill the log."""
+        if not self.refused:
+            self.send_last(refusal(status, message, self.read_headers()))
+
+    def send_last(self, response: HttpResponse) -> None:
+        """Send a response, and close the connection once the client has had time to read it."""
         self.refused = True
         # Nothing more of what has come is parsed.
         self.paused = True
-        self.transport.write(as_http1(refusal(status, message, self.read_headers())))
+        self.transport.write(as_http1(response))
         self.setTimeout(LINGER)
 
     def read_headers(self) -> HttpRequest:
-        """Return the headers that have come of the last request."""
+        """Return what has come of the last request: its path and its headers."""
         request = HttpRequest()
         if self.requests:
+            # Twisted keeps it here until the request is complete.
+            uri: bytes = getattr(self, "_path", self.requests[-1].uri)
+            request.path = uri.partition(b"?")[0].decode("latin-1")
             for name, values in self.requests[-1].requestHeaders.getAllRawHeaders():
                 if b"_" not in name:
                     key = f"HTTP_{name.decode('latin-1').upper().replace('-', '_')}"
