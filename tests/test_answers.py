@@ -73,7 +73,7 @@ TEXTS = {
     "line separator": "two\u2028lines",
     "lone surrogate": "a\ud800b",
 }
-# Characters that nobody sees, by their place in Unicode, with their names there.
+# Invisible characters by code point, with their Unicode names.
 INVISIBLE = {
     "\xa0": "NO-BREAK SPACE",
     "\xad": "SOFT HYPHEN",

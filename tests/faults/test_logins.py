@@ -1,4 +1,4 @@
-"""Logins of a hostile client: they hold up nobody else, are throttled in all processes together, and are logged."""
+"""Logins of a hostile client: they delay no other client, are throttled in all processes together, and are logged."""
 
 import re
 from collections.abc import Iterator

@@ -52,7 +52,7 @@ async def whoami(request):
 
 
 async def stream(request):
-    """Send a line, and another one once somebody asks for it."""
+    """Send a line, and another one on request."""
 
     async def lines():
         yield "first\\n"
@@ -71,7 +71,7 @@ import probe
 
 urlpatterns += [path(f"{view.__name__}/", view) for view in (probe.whoami, probe.stream, probe.release)]
 """
-# What a client sends that wants to be somebody else.
+# Headers of a client that claims to be another one.
 FORGED = {
     "X-Forwarded-For": "203.0.113.7",
     "X-Forwarded-Proto": "http",

@@ -25,7 +25,7 @@ def log_login(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
 
 @receiver(user_logged_out)
 def log_logout(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
-    """Log a logout, unless nobody was logged in."""
+    """Log the logout of a user."""
     if user is not None:
         logger.info("Logout of %s from %s", shown(user.get_username()), client_address(request))
 
