@@ -65,8 +65,11 @@ async def connected(
     )
     async with listener, asyncio.timeout(5):
         reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
-        yield reader, writer, state
-        writer.close()
+        try:
+            yield reader, writer, state
+        finally:
+            # The listener waits for the end of its connections.
+            writer.close()
 
 
 async def answer(*parts: bytes, application: Any = "config.asgi:application") -> bytes:
