@@ -25,6 +25,8 @@ _ports = itertools.cycle(range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER)
 EXPLAINED = re.compile(
     # Django's, about requests of ours that it was right to refuse;
     r" WARNING (django\.(request|security\.csrf)|runtime\.logins)\b"
+    # ours, about a statement that PostgreSQL has given up after its request was answered 504;
+    r"| WARNING runtime\.threads .* after its request was cancelled: canceling statement due to "
     # uvicorn's, about a request that is no HTTP,
     r"|Invalid HTTP request received\."
     # and about a WebSocket handshake where no WebSockets are installed;
