@@ -79,7 +79,7 @@ def test_the_client_is_the_nearest_address_that_is_no_proxy(headers: str, host: 
         ("x-forwarded-for: 203.0.113.9", "http"),
         ("x-forwarded-for: 203.0.113.9\nx-forwarded-proto: https", "https"),
         ("x-forwarded-for: 203.0.113.9, 10.9.9.9\nx-forwarded-proto: https", "https"),
-        # As many schemes as addresses: the one beside the client's address.
+        # As many schemes as addresses: the one at the same position as the client's address.
         ("x-forwarded-for: 203.0.113.9, 10.9.9.9\nx-forwarded-proto: https, http", "https"),
         ("x-forwarded-for: 203.0.113.9, 10.9.9.9\nx-forwarded-proto: http\nx-forwarded-proto: https", "http"),
         ("x-forwarded-for: 1.1.1.1, 203.0.113.9\nx-forwarded-proto: https, http", "http"),
