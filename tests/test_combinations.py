@@ -51,7 +51,7 @@ def test_passes_its_own_tests(
 
     if EFFORT == 1 and answers not in PAIRWISE:
         # It initialises a PostgreSQL, which takes as long as all the other tests and is the same whatever was answered.
-        arguments.append("--ignore=tests/test_embedded.py")
+        arguments.append("--ignore=runtime/tests/postgres/test_embedded.py")
         arguments += what_the_server_changes(
             service, rendered(answers | {"asgi_server": server_for_all_tests(answers)})
         )

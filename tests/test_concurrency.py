@@ -102,7 +102,7 @@ def test_one_middleware_of_djangos_and_they_would(tmp_path: Path, database_url: 
     service = with_probe(all_on(), tmp_path)
     settings = service / "config" / "settings.py"
     theirs = settings.read_text(encoding="utf-8").replace(
-        '"runtime.middleware.Security', '"django.middleware.security.Security'
+        '"runtime.requests.middleware.Security', '"django.middleware.security.Security'
     )
     settings.write_text(theirs + 'SILENCED_SYSTEM_CHECKS += ["runtime.W002"]\n', encoding="utf-8")
 

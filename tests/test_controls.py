@@ -68,14 +68,14 @@ def test_a_taken_port_is_noticed(plain: Path) -> None:
 
 
 def test_a_service_that_does_not_start_is_noticed(plain: Path) -> None:
-    break_it(plain, "config/asgi.py", "application = Lifespan", "application = Lifespam")
+    break_it(plain, "config/asgi.py", "application = get", "application = git")
     with pytest.raises(AssertionError, match="NameError"):
         serve_plain(plain)
 
 
 def test_a_process_that_is_left_behind_is_noticed(plain: Path) -> None:
-    orphan = "import subprocess\nsubprocess.Popen(['sleep', '60'])\napplication = Lifespan"
-    break_it(plain, "config/asgi.py", "application = Lifespan", orphan)
+    orphan = "import subprocess\nsubprocess.Popen(['sleep', '60'])\napplication = get"
+    break_it(plain, "config/asgi.py", "application = get", orphan)
     with pytest.raises(AssertionError, match="left behind"):
         serve_plain(plain)
 

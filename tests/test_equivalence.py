@@ -117,7 +117,7 @@ def test_ours_was_compared_with_djangos(replays: dict[str, Replay]) -> None:
 
     assert not any(name.startswith("runtime.") for name in djangos)
     for name in djangos:
-        counterpart = f"runtime.middleware.{name.rpartition('.')[2]}"
+        counterpart = f"runtime.requests.middleware.{name.rpartition('.')[2]}"
         assert (counterpart in ours) != (name in ours), name
     assert len([name for name in ours if name.startswith("runtime.")]) == 10
 

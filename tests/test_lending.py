@@ -13,7 +13,7 @@ from matrix import all_on
 from rendering import render, run
 
 LENDING = Path(__file__).with_name("lending")
-THREADS = "runtime/threads.py"
+THREADS = "runtime/threads/pool.py"
 # Connections stay open in their threads, as they do with CONN_MAX_AGE, which is harder than to open one per request.
 PERSISTENT = "--ds=lending.persistent"
 # Seconds to wait for what a negative control keeps from happening.

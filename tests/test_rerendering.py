@@ -17,7 +17,7 @@ OFF = [f"{toggle}=no" for toggle in TOGGLES]
 # What an owner may have where the template has files for answers that were not given.
 OWN = {
     "catalog/services.py": "def reserve() -> None: ...\n",
-    "runtime/embedded/mine.py": "MINE = True\n",
+    "runtime/postgres/embedded/mine.py": "MINE = True\n",
     "tests/test_events.py": "# none yet\n",
 }
 
@@ -85,7 +85,7 @@ def test_what_the_owner_has_where_a_file_is_dropped(
     assert set(contents(service)) == {*plain, *OWN, "catalog/views.py", "views.py"}
     assert message.endswith(
         "This was there before and may be yours, so it stays, though no answer needs it: "
-        "tests/test_events.py, runtime/embedded/mine.py, catalog/views.py, catalog/services.py.\n"
+        "tests/test_events.py, runtime/postgres/embedded/mine.py, catalog/views.py, catalog/services.py.\n"
     )
 
 
@@ -95,7 +95,7 @@ def test_a_toggle_that_goes_takes_its_files_with_it(tmp_path: Path, plain: dict[
     edited = {"catalog/consumers.py": "# mine\n"}
     write(service, edited)
     # As Python leaves behind.
-    write(service, {"runtime/embedded/__pycache__/base.cpython-313.pyc": ""})
+    write(service, {"runtime/postgres/embedded/__pycache__/base.cpython-313.pyc": ""})
 
     message = render(tmp_path, *OFF, OVERWRITE).stdout
 
@@ -108,7 +108,6 @@ def test_a_toggle_that_goes_takes_its_files_with_it(tmp_path: Path, plain: dict[
     # What goes with the last answer comes with the next.
     render(tmp_path, *ON, OVERWRITE)
     assert set(load_hook("post_gen_project")["MANIFEST"]["use_channels"]) <= set(contents(service))
-    assert not (service / "runtime/protocols.py").exists()
 
 
 def test_without_an_option_an_existing_folder_is_refused(tmp_path: Path) -> None:
@@ -139,7 +138,7 @@ LINKS = {
     "a file that is dropped": ("catalog/views.py", "outside/file"),
     "a file deep down": (".github/workflows/ci.yml", "outside/file"),
     "a folder": ("catalog", "outside"),
-    "a folder that is dropped": ("runtime/embedded", "outside"),
+    "a folder that is dropped": ("runtime/postgres/embedded", "outside"),
     "a file that is not there": ("manage.py", "outside/nothing"),
     "the marker of a render": ("UNFINISHED", "outside/nothing"),
     "by way of a link inside": ("tests/settings.py", "output/async-django-service/alias/file"),

@@ -82,7 +82,7 @@ def prepare() -> None:
 
 def replay(case: Case, stack: str, heard: bool, runner: asyncio.Runner, database: Path) -> dict[str, Any]:
     """Make the requests of a case; return what happened, and how often it went to a thread."""
-    from runtime.testing import count_hops
+    from runtime.development.hops import count_hops
 
     events.clear()
     with ExitStack() as stacked:
@@ -112,8 +112,8 @@ def build(stack: str) -> tuple[Any, list[str]]:
 
         return ASGIHandler(), settings.MIDDLEWARE
 
-    from runtime.handler import Handler
-    from runtime.threads import LentThreads
+    from runtime.requests.handler import Handler
+    from runtime.threads.pool import LentThreads
 
     with override_settings(MIDDLEWARE=[counterparts().get(name, name) for name in settings.MIDDLEWARE]):
         return LentThreads(Handler()), settings.MIDDLEWARE
@@ -122,7 +122,7 @@ def build(stack: str) -> tuple[Any, list[str]]:
 @cache
 def counterparts() -> dict[str, str]:
     """Return the names of our own middleware, each by that of Django's which it stands for."""
-    from runtime import middleware
+    from runtime.requests import middleware
 
     return {
         f"{base.__module__}.{base.__qualname__}": f"{ours.__module__}.{ours.__qualname__}"

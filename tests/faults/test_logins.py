@@ -110,7 +110,7 @@ def test_failed_logins_are_throttled_and_logged(server: Server) -> None:
     assert 800 <= int(refused.headers["Retry-After"]) <= 900
     assert re.fullmatch(r"Too many failed logins\. Try again in \d+ minutes\.", refused.json()["error"])
     assert (unknown[-1].status_code, unknown[-1].content) == (429, refused.content)
-    failed, succeeded = "WARNING runtime.logins", "INFO runtime.logins"
+    failed, succeeded = "WARNING runtime.auth.logins", "INFO runtime.auth.logins"
     known_name, unknown_name = repr(USERNAME), r"'nobody\nERROR forged'"
     assert log_lines(server) == [
         *[(failed, f"Failed login of {known_name} from 127.0.0.1: wrong password")] * 5,

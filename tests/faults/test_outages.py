@@ -310,13 +310,13 @@ def test_suppliers_that_go_and_come_back(tmp_path: Path, database_url: str, redi
     ("path", "old", "new"),
     [
         pytest.param(
-            "runtime/handler.py",
+            "runtime/requests/handler.py",
             "return await answer_outages(request, super()._get_response_async(request))",
             "return await super()._get_response_async(request)",
             id="nothing is answered",
         ),
         pytest.param(
-            "runtime/database.py", '"connection_class": ImpatientConnection,', "", id="connections wait for ever"
+            "runtime/postgres/pool.py", '"connection_class": ImpatientConnection,', "", id="connections wait for ever"
         ),
         pytest.param("catalog/views.py", "export_lines(await read_batch(0))", "export_lines([])", id="a stream begins"),
     ],

@@ -187,7 +187,8 @@ def test_what_does_not_finish_in_time_is_cut_off(service: Path, name: str, redis
 
 @pytest.mark.parametrize(("name", "processes"), [("uvicorn", 1), ("uvicorn", 2), ("granian", 2), ("daphne", 1)])
 def test_a_resource_that_cannot_be_opened_is_an_error(service: Path, name: str, redis_url: str, processes: int) -> None:
-    break_it(service, "runtime/watchdog.py", "    if not settings.DEBUG:", '    raise OSError("broken")\n    if True:')
+    broken = '    raise OSError("broken")\n    if True:'
+    break_it(service, "runtime/development/watchdog.py", "    if not settings.DEBUG:", broken)
     with (
         pytest.raises(AssertionError, match=r"exited [13] before it served[\s\S]*broken"),
         serving(service, name, redis_url, processes=processes),
@@ -201,8 +202,8 @@ def test_a_resource_that_cannot_be_opened_is_an_error(service: Path, name: str, 
         pytest.param(
             "granian", "runtime/draining.py", "    self.listeners.add(listener)", "    pass", id="nobody is told"
         ),
-        pytest.param("uvicorn", "runtime/health.py", ".draining.is", ".over.is", id="ready to the last"),
-        pytest.param("uvicorn", "runtime/handler.py", ".draining.is", ".over.is", id="connections stay"),
+        pytest.param("uvicorn", "runtime/requests/health.py", ".draining.is", ".over.is", id="ready to the last"),
+        pytest.param("uvicorn", "runtime/requests/handler.py", ".draining.is", ".over.is", id="connections stay"),
         pytest.param(
             "uvicorn", "runtime/server.py", "await super().shutdown(sockets)", "return", id="requests are cut"
         ),

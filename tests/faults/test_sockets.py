@@ -573,11 +573,11 @@ def test_an_origin_that_is_no_url_is_refused(server: str, tmp_path: Path, redis_
 
 # What protects a service, taken out: a file, what stands there, and what would stand there without.
 UNBOUNDED = (
-    "config/asgi.py",
-    "Sockets(Sessions(URLRouter(websocket_urlpatterns)))",
-    "URLRouter(websocket_urlpatterns)",
+    "runtime/websockets/application.py",
+    "Sockets(Sessions(URLRouter(urlpatterns)))",
+    "URLRouter(urlpatterns)",
 )
-ALONE = ("runtime/sockets.py", "end_all(TRY_AGAIN_LATER)", "self.end(TRY_AGAIN_LATER)")
+ALONE = ("runtime/websockets/guard.py", "end_all(TRY_AGAIN_LATER)", "self.end(TRY_AGAIN_LATER)")
 
 
 def without(protection: tuple[str, str, str], server: str, directory: Path) -> Path:

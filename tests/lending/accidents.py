@@ -13,7 +13,7 @@ from concurrent.futures import wait as wait_for_all
 from unittest.mock import patch
 
 import pytest
-from runtime.threads import LentThread, Loan, LoanPerCall, Threads, get_threads
+from runtime.threads.pool import LentThread, Loan, LoanPerCall, Threads, get_threads
 
 from lending.calls import PATIENCE, wait_until
 from lending.clients import in_a_lent_thread, lending
@@ -202,7 +202,7 @@ import time
 import django
 django.setup()
 from django.db import connection
-from runtime.threads import Loan, LoanPerCall, Threads, get_threads
+from runtime.threads.pool import Loan, LoanPerCall, Threads, get_threads
 
 def query():
     with connection.cursor() as cursor:

@@ -10,8 +10,8 @@ from django.core.files.base import ContentFile
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import override_settings
 from django.urls import path
-from runtime.handler import Handler
-from runtime.threads import LentThreads
+from runtime.requests.handler import Handler
+from runtime.threads.pool import LentThreads
 
 from lending.calls import PATIENCE
 from lending.clients import Client, asking, in_a_lent_thread, lending

@@ -17,7 +17,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from catalog.models import Product
 from config.asgi import application as service
 from runtime.asgi import Receive, Scope, Send
-from runtime.threads import LentThreads, Loan, LoanPerCall, give_back_thread
+from runtime.threads.pool import LentThreads, Loan, LoanPerCall, give_back_thread
 
 from lending.calls import PATIENCE, wait_until
 from lending.clients import Client, in_a_lent_thread, lending

@@ -8,7 +8,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import override_settings
 from runtime.asgi import Application, Receive, Scope, Send
-from runtime.threads import LentThreads, Threads, get_threads
+from runtime.threads.pool import LentThreads, Threads, get_threads
 
 from lending.calls import PATIENCE
 

@@ -11,7 +11,7 @@ import pytest
 from catalog.models import Product
 from django.db import Error, connection, transaction
 from django.db.backends.base import base
-from runtime.threads import Loan, LoanPerCall, Threads
+from runtime.threads.pool import Loan, LoanPerCall, Threads
 
 from lending.calls import PATIENCE, wait_until
 from lending.clients import in_a_lent_thread, lending

@@ -11,8 +11,8 @@ from unittest.mock import patch
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
-from runtime import threads as runtime_threads
-from runtime.threads import Loan, LoanPerCall, Threads
+from runtime.threads import pool as runtime_threads
+from runtime.threads.pool import Loan, LoanPerCall, Threads
 
 from lending.calls import PATIENCE, Call, Running, lent_threads, wait_until
 

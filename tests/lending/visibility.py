@@ -8,7 +8,7 @@ from catalog.models import Product
 from config.asgi import application
 from django.db import connection
 from django.test import TestCase
-from runtime.threads import LentThread
+from runtime.threads.pool import LentThread
 
 from lending.calls import lent_threads
 

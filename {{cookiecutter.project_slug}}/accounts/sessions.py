@@ -7,7 +7,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from runtime.sessions import end_sockets_of
+from runtime.websockets.auth import end_sockets_of
 
 
 @receiver(user_logged_out)

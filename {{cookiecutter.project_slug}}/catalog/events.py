@@ -9,7 +9,7 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from catalog.models import Product
-from runtime.channel_layer import tell
+from runtime.websockets.channel_layer import tell
 
 # The group of sockets that hear of every product.
 PRODUCTS = "products"

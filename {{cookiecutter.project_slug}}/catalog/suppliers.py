@@ -8,7 +8,7 @@ import httpx
 from aiohttp import ClientError
 from django.conf import settings
 
-from runtime.http import get_client
+from runtime.requests.http_client import get_client
 
 # Bytes of an answer that are read; a quote is far shorter.
 MAX_ANSWER = 64 * 1024

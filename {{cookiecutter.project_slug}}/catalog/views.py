@@ -31,7 +31,7 @@ from catalog.api import (
 from catalog.forms import ProductForm
 from catalog.models import Product
 from catalog.suppliers import ask_suppliers
-from runtime.threads import give_back_thread
+from runtime.threads.pool import give_back_thread
 
 # Products in a page of the list, and in one query of the export.
 PAGE_SIZE = 100

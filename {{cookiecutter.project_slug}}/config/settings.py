@@ -15,7 +15,7 @@ from redis.asyncio import BlockingConnectionPool
 # {% endif %}
 
 from runtime.environment import Environment, strong_key, strong_keys
-from runtime.proxies import are_proxies
+from runtime.requests.proxies import are_proxies
 
 PROJECT_NAME = "{{ cookiecutter.project_name }}"
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -97,9 +97,9 @@ DATABASE_MIGRATION_LOCK_TIMEOUT = env.float(
     "DATABASE_MIGRATION_LOCK_TIMEOUT", default=10, validate=validate.Range(min=0)
 )
 DISABLE_SERVER_SIDE_CURSORS = env.bool("DISABLE_SERVER_SIDE_CURSORS", default=False)
-# Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/embedded.
+# Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/postgres/embedded.
 EMBEDDED: dict[str, Any] = {
-    "ENGINE": "runtime.embedded",
+    "ENGINE": "runtime.postgres.embedded",
     "NAME": "postgres",
     "DATA_DIRECTORY": BASE_DIR / ".postgres",
 }
@@ -141,6 +141,14 @@ ADMIN_PATH = f"{ADMIN_PATH.strip('/')}/"
 
 INSTALLED_APPS = [
     "runtime",  # before staticfiles: its runserver serves the ASGI application
+    # {% if cookiecutter.use_postgres %}
+    "runtime.postgres",
+    # {% else %}
+    "runtime.sqlite",
+    # {% endif %}
+    # {% if cookiecutter.use_channels %}
+    "runtime.websockets",
+    # {% endif %}
     "accounts",
     "catalog",
     "servestatic",
@@ -157,24 +165,24 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     # {% if cookiecutter.use_async_middleware %}
-    "runtime.request_id.RequestIDMiddleware",
+    "runtime.requests.request_id.RequestIDMiddleware",
     # {% endif %}
-    # Django's own, on the event loop: see runtime/middleware.py.
-    "runtime.middleware.SecurityMiddleware",
-    "runtime.browser_policy.BrowserPolicyMiddleware",
+    # Django's own, on the event loop: see runtime/requests/middleware.py.
+    "runtime.requests.middleware.SecurityMiddleware",
+    "runtime.requests.browser_policy.BrowserPolicyMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
-    "runtime.middleware.SessionMiddleware",
-    "runtime.middleware.CommonMiddleware",
-    "runtime.middleware.CsrfViewMiddleware",
-    "runtime.middleware.AuthenticationMiddleware",
-    "runtime.middleware.MessageMiddleware",
-    "runtime.middleware.XFrameOptionsMiddleware",
+    "runtime.requests.middleware.SessionMiddleware",
+    "runtime.requests.middleware.CommonMiddleware",
+    "runtime.requests.middleware.CsrfViewMiddleware",
+    "runtime.requests.middleware.AuthenticationMiddleware",
+    "runtime.requests.middleware.MessageMiddleware",
+    "runtime.requests.middleware.XFrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
 # Errors below these paths are JSON, whatever the client accepts.
 JSON_ONLY_PATHS = ("/api/",)
-CSRF_FAILURE_VIEW = "runtime.error_views.csrf_failure"
+CSRF_FAILURE_VIEW = "runtime.requests.error_views.csrf_failure"
 ASGI_APPLICATION = "config.asgi.application"
 
 TEMPLATES = [
@@ -235,7 +243,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Without a REDIS_URL, development keeps messages in memory: they reach the sockets of this process only.
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "runtime.channel_layer.ChannelLayer",
+        "BACKEND": "runtime.websockets.channel_layer.ChannelLayer",
         "CONFIG": {
             "hosts": [
                 {
@@ -271,7 +279,7 @@ REQUEST_BODY_TIMEOUT = 20.0
 RESPONSE_WRITE_TIMEOUT = 30.0
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["runtime.backends.LoginBackend"]
+AUTHENTICATION_BACKENDS = ["runtime.auth.backends.LoginBackend"]
 # Failed logins within LOGIN_FAILURE_WINDOW seconds after which a client gets a 429: those of one user name from its
 # address, and those of all user names from its address, which it may share with others.
 LOGIN_FAILURES_PER_USER = 5
@@ -314,11 +322,13 @@ SUPPLIER_TOTAL_TIMEOUT = 3.0
 # In production a proxy ends TLS and redirects http to https. TRUSTED_PROXIES says which proxies report the scheme.
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
-# Browsers accept these names over TLS only, and from no other host of the domain: see runtime/cookies.py.
+# Browsers accept these names over TLS only, and from no other host of the domain: see runtime/requests/cookies.py.
 SESSION_COOKIE_NAME = "sessionid" if DEBUG else "__Host-sessionid"
 CSRF_COOKIE_NAME = "csrftoken" if DEBUG else "__Host-csrftoken"
 MESSAGE_STORAGE = (
-    "django.contrib.messages.storage.fallback.FallbackStorage" if DEBUG else "runtime.cookies.HostMessageStorage"
+    "django.contrib.messages.storage.fallback.FallbackStorage"
+    if DEBUG
+    else "runtime.requests.cookies.HostMessageStorage"
 )
 # What pages may load, and from where. An inline <style> needs the nonce, as {% csp_nonce_attr %} writes it.
 SECURE_CSP = {
@@ -350,7 +360,7 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     # {% if cookiecutter.use_async_middleware %}
-    "filters": {"request_id": {"()": "runtime.request_id.RequestIDFilter"}},
+    "filters": {"request_id": {"()": "runtime.requests.request_id.RequestIDFilter"}},
     # {% endif %}
     "formatters": {
         "line": {

@@ -12,11 +12,13 @@ class RuntimeConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks and the signal receivers."""
-        from runtime import checks, cookies, logins, throttling  # noqa: F401
+        from runtime import checks  # noqa: F401
+        from runtime.auth import logins, throttling  # noqa: F401
+        from runtime.requests import cookies  # noqa: F401
 
 
 class AdminConfig(admin.AdminConfig):
-    """Django's admin, on `runtime.admin_site.AdminSite`."""
+    """Django's admin, on `runtime.auth.admin_site.AdminSite`."""
 
     default = False
-    default_site = "runtime.admin_site.AdminSite"
+    default_site = "runtime.auth.admin_site.AdminSite"

@@ -4,19 +4,14 @@ from collections.abc import Iterator
 from inspect import iscoroutinefunction
 from typing import Any
 
-from django.conf import (
-    # {% if cookiecutter.asgi_server != "daphne" %}
-    global_settings,
-    # {% endif %}
-    settings,
-)
+from django.conf import global_settings, settings
 from django.core import checks
 from django.core.signals import request_finished, request_started
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
-from runtime import middleware
-from runtime.handler import unknown_receivers
+from runtime.requests import middleware
+from runtime.requests.handler import unknown_receivers
 
 # Django's warnings that a middleware is missing, and its class.
 MISSING_MIDDLEWARE = {
@@ -26,14 +21,8 @@ MISSING_MIDDLEWARE = {
 }
 # What hstspreload.org asks for.
 MIN_PRELOAD_SECONDS = 60 * 60 * 24 * 365
-
-# {% if cookiecutter.asgi_server != "daphne" %}
-# {% if cookiecutter.use_channels %}
-LOCAL_LAYER = "channels.layers.InMemoryChannelLayer"
-# {% endif %}
 LOCAL_CACHE = "django.core.cache.backends.locmem.LocMemCache"
 
-# {% endif %}
 
 @checks.register("runtime")
 def check_middleware(**kwargs: Any) -> Iterator[checks.CheckMessage]:
@@ -50,7 +39,7 @@ def check_middleware(**kwargs: Any) -> Iterator[checks.CheckMessage]:
             name = path.rpartition(".")[2]
             yield checks.Warning(
                 f"{path} takes every request to a thread, to run {' and '.join(hooks)}.",
-                hint=f"List runtime.middleware.{name} in its place."
+                hint=f"List runtime.requests.middleware.{name} in its place."
                 if issubclass(getattr(middleware, name, object), factory)
                 else f"If they never block, list a subclass in its place: class {name}(OnTheLoop, …).",
                 id="runtime.W002",
@@ -89,51 +78,28 @@ def check_databases(**kwargs: Any) -> Iterator[checks.CheckMessage]:
                 hint="Put each transaction into a synchronous function, and await that with sync_to_async.",
                 id="runtime.W004",
             )
-        # {% if cookiecutter.use_postgres %}
-        pool = database.get("OPTIONS", {}).get("pool")
-        if pool and database.get("CONN_MAX_AGE", 0) != 0:
-            yield checks.Warning(
-                f"DATABASES[{alias!r}] sets CONN_MAX_AGE beside a pool: Django refuses to connect.",
-                hint="Take it away; how long a connection stays open is the pool's max_lifetime and max_idle.",
-                id="runtime.W005",
-            )
-        size = pool.get("max_size") if isinstance(pool, dict) else None
-        if size and size < settings.MAX_THREADS:
-            yield checks.Warning(
-                f"MAX_THREADS is {settings.MAX_THREADS}, and the pool of DATABASES[{alias!r}] has {size} connections.",
-                hint="Have as many connections as threads: a thread that waits for one is of no use to anybody.",
-                id="runtime.W006",
-            )
-        # {% endif %}
 
 
-# {% if cookiecutter.asgi_server != "daphne" %}
+def runs_several_processes() -> bool:
+    """Tell whether several worker processes serve requests. Daphne always runs one."""
+    return not settings.DEBUG and getattr(settings, "WEB_CONCURRENCY", 1) > 1
+
+
 @checks.register("runtime")
 def check_processes(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    """Warn about what several server processes would have to share, and do not."""
-    if settings.DEBUG or settings.WEB_CONCURRENCY == 1:
+    """Warn about a cache in memory when there are several worker processes."""
+    # Django's default cache is in memory. A service that has configured no cache uses none.
+    if not runs_several_processes() or settings.CACHES == global_settings.CACHES:
         return
-    # {% if cookiecutter.use_channels %}
-    for alias, layer in settings.CHANNEL_LAYERS.items():
-        if layer["BACKEND"] == LOCAL_LAYER:
-            yield checks.Warning(
-                f"CHANNEL_LAYERS[{alias!r}] is in memory: a message reaches the sockets of one process"
-                f" of {settings.WEB_CONCURRENCY}.",
-                hint="Use channels_redis.core.RedisChannelLayer, which they share, or set WEB_CONCURRENCY=1.",
-                id="runtime.W007",
-            )
-    # {% endif %}
-    # Django's default cache is such a one; it does no harm where nobody has asked for a cache.
     for alias, cache in settings.CACHES.items():
-        if cache["BACKEND"] == LOCAL_CACHE and settings.CACHES != global_settings.CACHES:
+        if cache["BACKEND"] == LOCAL_CACHE:
             yield checks.Warning(
                 f"CACHES[{alias!r}] is in memory: each of {settings.WEB_CONCURRENCY} processes has its own.",
-                hint="Use one that they share, such as the one in the database, or set WEB_CONCURRENCY=1.",
+                hint="Use a cache that they share, such as the one in the database, or set WEB_CONCURRENCY=1.",
                 id="runtime.W008",
             )
 
 
-# {% endif %}
 @checks.register(checks.Tags.security, deploy=True)
 def check_security(**kwargs: Any) -> Iterator[checks.CheckMessage]:
     """Yield what Django's own checks would find if its middleware were listed by the names that they look for."""
@@ -149,7 +115,7 @@ def check_security(**kwargs: Any) -> Iterator[checks.CheckMessage]:
     for message in messages:
         if message.id in MISSING_MIDDLEWARE:
             # Django's ID is silenced, because Django does not know the middleware by our names.
-            path = f"runtime.middleware.{MISSING_MIDDLEWARE[message.id]}"
+            path = f"runtime.requests.middleware.{MISSING_MIDDLEWARE[message.id]}"
             yield checks.Warning(message.msg, hint=f"List {path} in MIDDLEWARE.", id="runtime.W009")
         elif message not in found:
             yield message

@@ -7,6 +7,9 @@ from runtime.asgi import Application, Receive, Scope, Send
 
 type Resource = Callable[[], AbstractAsyncContextManager[object]]
 
+# The app of an option adds what it needs, in `AppConfig.ready`. It opens first and closes last.
+RESOURCES: list[Resource] = []
+
 
 class Lifespan:
     """Wrap an ASGI application so that resources open before its first request and close after its last.

@@ -52,7 +52,7 @@ from django.http import (
 # {% if cookiecutter.asgi_server == "daphne" %}
 from twisted.web.http import NO_BODY_CODES, HTTPChannel
 
-from runtime.bodies import LINGER, SLOWEST
+from runtime.requests.body import LINGER, SLOWEST
 # {% elif cookiecutter.asgi_server == "uvicorn" %}
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 # {% if cookiecutter.use_channels %}
@@ -63,12 +63,12 @@ from websockets.http11 import Request
 
 # {% endif %}
 # {% if cookiecutter.asgi_server != "granian" %}
-from runtime.errors import as_http1, refusal
+from runtime.requests.errors import as_http1, refusal
 # {% endif %}
 # {% if cookiecutter.asgi_server == "daphne" %}
-from runtime.headers import RequestRefusedError, answer_refused, cannot_store, check_headers, check_size
+from runtime.requests.headers import RequestRefusedError, answer_refused, cannot_store, check_headers, check_size
 # {% if cookiecutter.use_channels %}
-from runtime.sockets import TOO_MANY_FRAMES
+from runtime.websockets.guard import TOO_MANY_FRAMES
 # {% endif %}
 # {% endif %}
 

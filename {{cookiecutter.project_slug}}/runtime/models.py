@@ -6,7 +6,7 @@ from django.db import models
 class LoginAttempt(models.Model):
     """A login that failed, or whose password is being checked right now.
 
-    The keys are HMACs (see `runtime.throttling`): a copy of the table gives away neither user names nor addresses.
+    The keys are HMACs (see `runtime.auth.throttling`): a copy of the table gives away neither user names nor addresses.
     """
 
     user_key = models.CharField(max_length=64)

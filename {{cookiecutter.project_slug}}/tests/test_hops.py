@@ -12,9 +12,9 @@ from django.core.signals import request_finished, request_started
 from catalog.models import Product
 # {% endif %}
 from config.asgi import application
-from runtime.testing import count_hops
+from runtime.development.hops import count_hops
 # {% if cookiecutter.use_async_views %}
-from runtime.threads import LentThread
+from runtime.threads.pool import LentThread
 # {% endif %}
 
 

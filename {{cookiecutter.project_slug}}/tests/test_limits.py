@@ -47,7 +47,7 @@ from runtime import (
 # {% if cookiecutter.asgi_server == "uvicorn" %}
 from runtime.asgi import Receive, Scope, Send
 # {% if cookiecutter.use_channels %}
-from runtime.sockets import Sockets
+from runtime.websockets.guard import Sockets
 # {% endif %}
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: testserver\r\n"

@@ -13,8 +13,8 @@ from aiohttp.test_utils import BaseTestServer, TestServer
 from django.test import override_settings
 
 from catalog.suppliers import MAX_ANSWER, NoQuoteError, ask_suppliers, parse_price
-from runtime.http import shared_client
-from runtime.testing import count_hops
+from runtime.development.hops import count_hops
+from runtime.requests.http_client import shared_client
 
 
 async def quote(request: web.Request) -> web.Response:

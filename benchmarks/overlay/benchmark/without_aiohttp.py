@@ -1,7 +1,7 @@
 """The service's application, with httpx's own transport in place of aiohttp's."""
 
 import httpx
-from runtime import http
+from runtime.requests import http_client as http
 
 http.AiohttpTransport = httpx.AsyncHTTPTransport
 

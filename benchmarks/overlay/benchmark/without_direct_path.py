@@ -6,11 +6,11 @@ from django.utils.module_loading import import_string
 
 
 def djangos_own(path: str) -> str:
-    """Return the dotted path of the Django class that a middleware of `runtime.middleware` extends; else the same path.
+    """Return the dotted path of the Django class that a middleware of the runtime extends; else the same path.
 
     Raises StopIteration if one of them extends none.
     """
-    if not path.startswith("runtime.middleware."):
+    if not path.startswith("runtime.requests.middleware."):
         return path
     ancestors = import_string(path).__mro__
     original = next(ancestor for ancestor in ancestors if ancestor.__module__.startswith("django."))

@@ -7,9 +7,9 @@ django_application = get_asgi_application()
 from catalog.routing import websocket_urlpatterns  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
-from runtime.database import connection_pools  # noqa: E402
-from runtime.http import shared_client  # noqa: E402
 from runtime.lifespan import Lifespan  # noqa: E402
+from runtime.postgres.pool import connection_pools  # noqa: E402
+from runtime.requests.http_client import shared_client  # noqa: E402
 
 application = Lifespan(
     ProtocolTypeRouter(

@@ -1,15 +1,12 @@
 """`manage.py migrate`: Django's command, with a lock so that several replicas may run it at the same time."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from django.core.management.commands import migrate
 from django.db import connections
 
-# {% if cookiecutter.use_postgres %}
-from runtime.advisory_lock import advisory_lock, table_lock_timeout
-# {% else %}
-from runtime.file_lock import file_lock
-# {% endif %}
+from runtime.migration_locks import MIGRATION_LOCKS
 
 
 class Command(migrate.Command):
@@ -27,10 +24,6 @@ class Command(migrate.Command):
                 self.stdout.write(f"Waiting for {holder}, which is migrating the same database.")
                 self.stdout.flush()
 
-        # {% if cookiecutter.use_postgres %}
-        with advisory_lock(connection, report), table_lock_timeout(connection):
+        lock = MIGRATION_LOCKS.get(connection.vendor)
+        with lock(connection, report) if lock else nullcontext():
             super().handle(*args, **options)
-        # {% else %}
-        with file_lock(connection, report):
-            super().handle(*args, **options)
-        # {% endif %}

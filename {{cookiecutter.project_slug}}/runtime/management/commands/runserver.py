@@ -15,7 +15,7 @@ from django.core.management.commands import runserver
 from django.utils.autoreload import get_child_arguments
 
 # {% if cookiecutter.use_postgres %}
-from runtime.database import close_pools
+from runtime.postgres.pool import close_pools
 # {% endif %}
 from runtime.server import serve
 

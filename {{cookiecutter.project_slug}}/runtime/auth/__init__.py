@@ -1,0 +1,1 @@
+"""Logging in: throttling, hashing, log lines, the admin's login page."""

@@ -1,0 +1,57 @@
+"""One log line for each login, failed login and logout."""
+
+import logging
+from ipaddress import ip_address
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
+from django.dispatch import receiver
+from django.http import HttpRequest
+
+from runtime.auth.login_refusals import refusal_of
+
+# Characters of a user name that a log line shows.
+MAX_LOGGED_NAME = 150
+
+logger = logging.getLogger(__name__)
+
+
+@receiver(user_logged_in)
+def log_login(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+    """Log a login."""
+    logger.info("Login of %s from %s", shown(user.get_username()), client_address(request))
+
+
+@receiver(user_logged_out)
+def log_logout(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+    """Log the logout of a user."""
+    if user is not None:
+        logger.info("Logout of %s from %s", shown(user.get_username()), client_address(request))
+
+
+@receiver(user_login_failed)
+def log_failed_login(credentials: dict[str, Any], request: HttpRequest | None, **kwargs: Any) -> None:
+    """Log a login that the authentication backends refused."""
+    username = credentials.get(get_user_model().USERNAME_FIELD, credentials.get("username", ""))
+    refusal = refusal_of(request)
+    log_refused_login(request, username, refusal.reason if refusal else "wrong credentials")
+
+
+def log_refused_login(request: HttpRequest | None, username: object, reason: str) -> None:
+    """Log a failed login and the reason, which the client is not told."""
+    logger.warning("Failed login of %s from %s: %s", shown(username), client_address(request), reason)
+
+
+def shown(username: object) -> str:
+    """Return a user name in quotes, with control characters escaped, so that it cannot forge a log line."""
+    name = str(username)
+    return repr(name if len(name) <= MAX_LOGGED_NAME else f"{name[:MAX_LOGGED_NAME]}…")
+
+
+def client_address(request: HttpRequest | None) -> str:
+    """Return the address of the client, or `-` if there is none, as on a Unix socket."""
+    try:
+        return str(ip_address(request.META.get("REMOTE_ADDR", "") if request is not None else ""))
+    except ValueError:
+        return "-"

@@ -1,0 +1,1 @@
+"""PostgreSQL: connection pool, locks, a server for development."""

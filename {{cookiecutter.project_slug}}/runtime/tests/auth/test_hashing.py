@@ -1,0 +1,91 @@
+"""Threads for hashing passwords: which calls run in them, and that requests keep theirs."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from inspect import iscoroutinefunction
+
+import httpx
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.test import override_settings
+from django.urls import resolve
+
+from accounts.models import User
+from runtime.auth.hashing import in_hashing_thread
+from runtime.tests.service import application
+from runtime.threads.pool import LentThread, get_hashing_threads, get_threads
+
+SECONDS = 5.0
+
+
+@pytest.fixture
+def one_thread_each() -> Iterator[None]:
+    """A process with one thread for requests and one for hashing."""
+    pools = (get_threads, get_hashing_threads)
+    for get_pool in pools:
+        get_pool.cache_clear()
+    with override_settings(MAX_THREADS=1, HASHING_THREADS=1):
+        yield
+        for get_pool in pools:
+            assert get_pool().drain(SECONDS)
+            get_pool.cache_clear()
+
+
+async def test_hashing_leaves_the_threads_of_requests_alone(one_thread_each: None) -> None:
+    hashes, release = threading.Event(), threading.Event()
+
+    def hash_password() -> int:
+        hashes.set()
+        release.wait(SECONDS)
+        return threading.get_ident()
+
+    async def login() -> tuple[int, int]:
+        async with LentThread():
+            before = await sync_to_async(threading.get_ident)()
+            return before, await in_hashing_thread(hash_password)()
+
+    async def query() -> int:
+        async with LentThread():
+            return await sync_to_async(threading.get_ident)()
+
+    logins = [asyncio.create_task(login()) for _ in range(3)]
+    await asyncio.to_thread(hashes.wait, SECONDS)
+    async with asyncio.timeout(SECONDS):
+        queried = await query()
+    release.set()
+
+    assert [before for before, _ in await asyncio.gather(*logins)] == [queried] * 3
+    assert len({hashing for _, hashing in await asyncio.gather(*logins)} - {queried}) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_login_hashes_in_a_hashing_thread(one_thread_each: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[threading.Thread] = []
+    verify: Callable[..., bool] = MD5PasswordHasher.verify
+
+    def noting(*args: str) -> bool:
+        threads.append(threading.current_thread())
+        return verify(*args)
+
+    monkeypatch.setattr(MD5PasswordHasher, "verify", noting)
+    async with LentThread():
+        await sync_to_async(User.objects.create_superuser)("ada", password="a secret")
+    transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
+        await client.get("/admin/login/")
+        [token] = client.cookies.values()
+        form = {"username": "ada", "password": "a secret", "csrfmiddlewaretoken": token}
+        assert (await client.post("/admin/login/", data=form)).status_code == 302
+
+    assert threads
+    assert set(threads) <= get_hashing_threads().workers
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["login/", "password_change/", "accounts/user/add/", "accounts/user/1/password/"],
+)
+def test_every_view_of_the_admin_that_hashes_is_asynchronous(path: str) -> None:
+    assert iscoroutinefunction(resolve(f"/admin/{path}").func)

@@ -1,0 +1,81 @@
+"""The headers that restrict browsers, on each kind of response."""
+
+import pytest
+from django.contrib.auth import alogout
+from django.contrib.sessions.backends.signed_cookies import SessionStore
+from django.http import HttpRequest, HttpResponse
+from django.test import AsyncRequestFactory, TestCase, override_settings
+
+from accounts.models import User
+from runtime.requests.browser_policy import BrowserPolicyMiddleware
+from runtime.requests.errors import refusal
+
+
+async def passed_through(view: HttpResponse) -> HttpResponse:
+    """Return a response as the middleware passes it on."""
+
+    async def get_response(request: HttpRequest) -> HttpResponse:
+        return view
+
+    response: HttpResponse = await BrowserPolicyMiddleware(get_response)(AsyncRequestFactory().get("/"))  # type: ignore[misc]
+    return response
+
+
+class BrowserPolicyTests(TestCase):
+    async def test_every_response_has_the_headers(self) -> None:
+        for path, status in (("/", 200), ("/health/live", 200), ("/nowhere", 404), ("/api/nowhere/", 404)):
+            response = await self.async_client.get(path)
+
+            assert response.status_code == status
+            assert "camera=(), " in response.headers["Permissions-Policy"]
+            assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+            assert response.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+            assert response.headers["Referrer-Policy"] == "same-origin"
+            assert "Clear-Site-Data" not in response.headers
+
+    @override_settings(SERVESTATIC_USE_FINDERS=True)
+    async def test_static_files_have_the_headers(self) -> None:
+        response = await self.async_client.get("/static/catalog/icon.svg")
+
+        assert response.status_code == 200
+        assert "camera=()" in response.headers["Permissions-Policy"]
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+    async def test_a_logout_clears_what_the_browser_has_stored(self) -> None:
+        await self.async_client.aforce_login(await User.objects.acreate_superuser("ada", password="a secret"))
+
+        response = await self.async_client.post("/admin/logout/")
+
+        assert response.headers["Clear-Site-Data"] == '"cache", "storage"'
+
+    async def test_so_does_a_logout_in_code(self) -> None:
+        async def get_response(request: HttpRequest) -> HttpResponse:
+            request.session = SessionStore()
+            await alogout(request)
+            return HttpResponse()
+
+        response = await BrowserPolicyMiddleware(get_response)(AsyncRequestFactory().get("/"))  # type: ignore[misc]
+
+        assert response.headers["Clear-Site-Data"] == '"cache", "storage"'
+
+
+def test_an_early_refusal_has_the_headers() -> None:
+    response = refusal(413, "The body is too long.")
+
+    assert "camera=()" in response.headers["Permissions-Policy"]
+    assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+
+
+async def test_a_header_of_a_view_stays() -> None:
+    response = await passed_through(HttpResponse(headers={"Cross-Origin-Resource-Policy": "cross-origin"}))
+
+    assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+
+
+@pytest.mark.parametrize("feature", ["camera", "autoplay"])
+async def test_settings_allow_a_feature(feature: str) -> None:
+    with override_settings(PERMISSIONS_POLICY={feature: "(self)"}):
+        response = await passed_through(HttpResponse())
+
+    assert f"{feature}=(self)" in response.headers["Permissions-Policy"]
+    assert "microphone=()" in response.headers["Permissions-Policy"]

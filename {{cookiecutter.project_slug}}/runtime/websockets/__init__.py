@@ -1,0 +1,1 @@
+"""A WebSocket's way to its consumer."""

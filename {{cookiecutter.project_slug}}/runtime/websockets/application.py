@@ -1,0 +1,19 @@
+"""The ASGI application of a service with WebSockets."""
+
+from typing import Any
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+
+from runtime.asgi import Application
+from runtime.websockets.auth import Sessions
+from runtime.websockets.guard import Sockets
+from runtime.websockets.origins import AllowedOrigin
+
+
+def with_websockets(http: Application, urlpatterns: list[Any]) -> ProtocolTypeRouter:
+    """Return the application that passes HTTP requests to `http`, and WebSockets to consumers.
+
+    A handshake passes the check of its origin first, then the limits of the guard, then the session of its user.
+    """
+    websocket = AllowedOrigin(Sockets(Sessions(URLRouter(urlpatterns))))
+    return ProtocolTypeRouter({"http": http, "websocket": websocket})
