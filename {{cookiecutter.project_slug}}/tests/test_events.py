@@ -21,7 +21,6 @@ import django
 django.setup()
 from catalog.events import announce
 
-UNREACHABLE = {"default": {"BACKEND": "runtime.tests.websockets.test_channel_layer.Unreachable"}}
 announce({"name": "Chair"})
 """
 
