@@ -22,7 +22,7 @@ ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 # The other hook has made this folder, for what was there before. It goes away in the end.
 UNFINISHED = "UNFINISHED"
 
-# What each toggle adds to a service that does not have it, in files and folders. `!` marks what its absence adds.
+# The files and folders that each answer adds. `!` marks what its absence adds; `and` joins two that are both needed.
 MANIFEST = {
     "use_channels": [
         "accounts/sessions.py",
@@ -30,6 +30,7 @@ MANIFEST = {
         "catalog/events.py",
         "catalog/routing.py",
         "catalog/static/catalog/feed.js",
+        "runtime/development/websocket_client.py",
         "runtime/tests/websockets/test_auth.py",
         "runtime/tests/websockets/test_channel_layer.py",
         "runtime/tests/websockets/test_checks.py",
@@ -43,7 +44,6 @@ MANIFEST = {
         "runtime/websockets/guard.py",
         "runtime/websockets/health.py",
         "runtime/websockets/origins.py",
-        "tests/sockets.py",
         "tests/test_consumers.py",
         "tests/test_events.py",
     ],
@@ -55,15 +55,26 @@ MANIFEST = {
         "runtime/sqlite",
         "runtime/tests/sqlite",
     ],
+    # Before "use_async_views", which removes the whole folder.
+    "use_async_views and use_orm_wrappers": [
+        "catalog/views/reservations.py",
+        "catalog/views/users.py",
+        "tests/test_reservations.py",
+        "tests/test_user_count.py",
+    ],
     "use_async_views": [
         "catalog/api.py",
         "catalog/forms.py",
         "catalog/suppliers.py",
-        "catalog/views.py",
+        "catalog/views",
         "runtime/requests/http_client.py",
         "runtime/tests/requests/test_http_client.py",
+        "tests/api_test_case.py",
+        "tests/test_api.py",
+        "tests/test_export.py",
+        "tests/test_products.py",
+        "tests/test_quotes.py",
         "tests/test_suppliers.py",
-        "tests/test_views.py",
     ],
     "use_orm_wrappers": [
         "catalog/services.py",
@@ -78,7 +89,7 @@ MANIFEST = {
 
 def is_chosen(toggle: str) -> bool:
     """Tell whether what a key of the manifest adds belongs in this service."""
-    return bool(ANSWERS[toggle.lstrip("!")]) != toggle.startswith("!")
+    return all(bool(ANSWERS[each.lstrip("!")]) != each.startswith("!") for each in toggle.split(" and "))
 
 
 def is_of_this_render(file: Path, before: Path, written: int | None) -> bool:

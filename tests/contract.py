@@ -219,10 +219,10 @@ def check_quotes(visitor: Browser, admin: Browser) -> None:
     assert answered == {
         "/good": "13.50",
         "/slow": "13.50",
-        "/hanging": "did not answer in time",
-        "/broken": "answered without a price",
-        "/failing": "answered 500",
-        "/": "could not be reached",
+        "/hanging": "timeout",
+        "/broken": "response without a price",
+        "/failing": "HTTP status 500",
+        "/": "unreachable",
     }
     assert took < 8, "a supplier's ten seconds are waited for"
     assert visitor.get("/api/products/404/quotes/").status_code == 404

@@ -13,8 +13,8 @@ TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 TRACES = {
     "use_channels": r"channel|websocket|redis|valkey|consumer|\bws\b|announce",
     "use_postgres": r"postgres|psycopg|pgserver|pgbouncer|embedded|server.side.cursor",
-    "use_async_views": r"supplier|aiohttp|ndjson|api/products|catalog\.(views|forms|api)|\bviews$|x-csrftoken",
-    "use_orm_wrappers": r"\bservices\b(?!:)|reserve|create_product|count_users|count-users|users/count",
+    "use_async_views": r"supplier|aiohttp|ndjson|api/products|catalog(\.views|/views/|.forms|.api)|x-csrftoken",
+    "use_orm_wrappers": r"\bservices\b(?!:)|reserv(e|ation)|create_product|count_users|count-users|users/count",
     "use_async_middleware": r"request.?id|server.timing|sent-by",
 }
 # What shows that a toggle is on.
@@ -39,8 +39,10 @@ def template_files() -> set[str]:
 def expected_files(answers: Answers) -> set[str]:
     """Return the files that a service must consist of."""
     files = template_files() | {".env"}
-    for toggle, paths in load_hook("post_gen_project")["MANIFEST"].items():
-        if answers[toggle.lstrip("!")] == toggle.startswith("!"):
+    hook = load_hook("post_gen_project")
+    hook["ANSWERS"].update(answers)
+    for toggle, paths in hook["MANIFEST"].items():
+        if not hook["is_chosen"](toggle):
             for path in paths:
                 dropped = {file for file in files if file == path or file.startswith(f"{path}/")}
                 assert dropped, f"the manifest drops {path}, which is not there"

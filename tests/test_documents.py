@@ -111,7 +111,7 @@ def test_every_test_that_a_document_names_exists(document: str, folder: Path) ->
 
 
 def test_a_test_that_does_not_exist_is_noticed() -> None:
-    document = "`test_views.py`, `test_nothing.py`, `tests/test_answers.py`, `tests/faults/test_nothing.py`"
+    document = "`test_api.py`, `test_nothing.py`, `tests/test_answers.py`, `tests/faults/test_nothing.py`"
 
     assert missing(document, TEMPLATE) == {"test_nothing.py", "tests/faults/test_nothing.py"}
 

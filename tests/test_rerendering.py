@@ -73,19 +73,19 @@ def test_what_the_owner_has_where_a_file_is_dropped(
     render(tmp_path, *OFF)
     write(service, OWN)
     (service / "catalog/services.py").chmod(0o640)
-    write(service, {"views.py": "# mine, elsewhere\n"})
-    (service / "catalog/views.py").symlink_to("../views.py")
+    write(service, {"api.py": "# mine, elsewhere\n"})
+    (service / "catalog/api.py").symlink_to("../api.py")
 
     message = render(tmp_path, *OFF, *options).stdout
 
     assert read(service, OWN) == OWN
     assert (service / "catalog/services.py").stat().st_mode & 0o777 == 0o640
-    assert (service / "catalog/views.py").readlink() == Path("../views.py")
-    assert (service / "views.py").read_text(encoding="utf-8") == "# mine, elsewhere\n"
-    assert set(contents(service)) == {*plain, *OWN, "catalog/views.py", "views.py"}
+    assert (service / "catalog/api.py").readlink() == Path("../api.py")
+    assert (service / "api.py").read_text(encoding="utf-8") == "# mine, elsewhere\n"
+    assert set(contents(service)) == {*plain, *OWN, "catalog/api.py", "api.py"}
     assert message.endswith(
         "This was there before and may be yours, so it stays, though no answer needs it: "
-        "tests/test_events.py, runtime/postgres/embedded/mine.py, catalog/views.py, catalog/services.py.\n"
+        "tests/test_events.py, runtime/postgres/embedded/mine.py, catalog/api.py, catalog/services.py.\n"
     )
 
 
@@ -99,8 +99,8 @@ def test_a_toggle_that_goes_takes_its_files_with_it(tmp_path: Path, plain: dict[
 
     message = render(tmp_path, *OFF, OVERWRITE).stdout
 
-    # With the wrappers go parts of the views too, so these are not what they would be now.
-    stay = {"catalog/consumers.py", "catalog/api.py", "catalog/views.py", "tests/test_views.py"}
+    # The view also changes with the wrappers, so it is not what it would be now.
+    stay = {"catalog/consumers.py", "catalog/views/products.py"}
     assert set(contents(service)) == {*plain, *stay}
     assert {path: entry for path, entry in contents(service).items() if path not in stay} == plain
     assert read(service, edited) == edited
@@ -108,6 +108,7 @@ def test_a_toggle_that_goes_takes_its_files_with_it(tmp_path: Path, plain: dict[
     # What goes with the last answer comes with the next.
     render(tmp_path, *ON, OVERWRITE)
     assert set(load_hook("post_gen_project")["MANIFEST"]["use_channels"]) <= set(contents(service))
+    assert not (service / "runtime/websockets/refusal.py").exists()
 
 
 def test_without_an_option_an_existing_folder_is_refused(tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_an_env_that_leads_elsewhere_stays(tmp_path: Path) -> None:
 # A path in a service, and where a link there leads: to a file, a folder, or nothing.
 LINKS = {
     "a file that is rendered": ("README.md", "outside/file"),
-    "a file that is dropped": ("catalog/views.py", "outside/file"),
+    "a file that is dropped": ("catalog/api.py", "outside/file"),
     "a file deep down": (".github/workflows/ci.yml", "outside/file"),
     "a folder": ("catalog", "outside"),
     "a folder that is dropped": ("runtime/postgres/embedded", "outside"),

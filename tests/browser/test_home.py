@@ -22,7 +22,7 @@ def check_home(page: Page, site: Site) -> None:
     expect(page.locator("h1")).to_have_text("Async Django Service")
     assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "640px"
     if site.answers["use_channels"]:
-        expect(page.locator("#feed-state")).to_have_text("Listening.")
+        expect(page.locator("#feed-state")).to_have_text("Connected.")
 
 
 def test_the_home_page_works(page: Page, site: Site) -> None:

@@ -33,10 +33,10 @@ def test_a_fault_is_seen(tmp_path: Path) -> None:
 
 def test_what_is_wrong_is_counted(tmp_path: Path) -> None:
     service = render(all_on(), tmp_path)
-    broken = "return JsonResponse(found.to_json()) if found else no_such_product(pk)"
-    break_it(service, "catalog/views.py", broken, "raise OSError")
-    break_it(service, "catalog/views.py", '{"products": found', '{"items": found')
-    break_it(service, "catalog/views.py", "for found in batch:", "for found in batch[100:]:")
+    broken = "return JsonResponse((await get_product(pk)).to_json())"
+    break_it(service, "catalog/views/products.py", broken, "raise OSError")
+    break_it(service, "catalog/views/products.py", '{"products": page', '{"items": page')
+    break_it(service, "catalog/views/export.py", "for product in batch:", "for product in batch[100:]:")
 
     errors = load(tmp_path, f"--service {service} --faults none --seconds 9")["errors"]
 

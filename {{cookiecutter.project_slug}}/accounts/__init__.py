@@ -1,1 +1,1 @@
-"""Who uses the service."""
+"""The users of the service."""

@@ -1,4 +1,4 @@
-"""The app's place in Django."""
+"""The configuration of the app."""
 
 from django.apps import AppConfig
 
@@ -10,6 +10,6 @@ class AccountsConfig(AppConfig):
     # {% if cookiecutter.use_channels %}
 
     def ready(self) -> None:
-        """Connect the signal handlers."""
+        """Connect the signal receivers."""
         from accounts import sessions  # noqa: F401
     # {% endif %}

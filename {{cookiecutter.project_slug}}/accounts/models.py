@@ -1,7 +1,7 @@
-"""The user model. A project that starts with its own can change it later; one that does not cannot."""
+"""The user model. Django advises a custom one from the start, because it is hard to replace later."""
 
 from django.contrib.auth.models import AbstractUser
 
 
 class User(AbstractUser):
-    """Somebody who can log in."""
+    """A user who can log in."""

@@ -1,4 +1,4 @@
-"""Who logs out leaves no socket open."""
+"""A logout closes the WebSockets of its session."""
 
 from typing import Any
 
@@ -11,7 +11,10 @@ from runtime.websockets.auth import end_sockets_of
 
 
 @receiver(user_logged_out)
-def end_sockets(request: HttpRequest | None, **kwargs: Any) -> None:
-    """End the sockets of a session that its user ends. Those that cannot be told end at their next look at it."""
+def close_sockets(request: HttpRequest | None, **kwargs: Any) -> None:
+    """Close the WebSockets of the session that ends.
+
+    A process that the message does not reach closes them at its next check of the session, within a minute.
+    """
     if request is not None and request.session.session_key is not None:
         async_to_sync(end_sockets_of)(request.session.session_key)

@@ -1,1 +1,1 @@
-"""The sample app: products."""
+"""The sample app: products. Replace it with your own."""

@@ -7,7 +7,7 @@ from catalog.models import Product
 
 @admin.register(Product)
 class ProductAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A list of products to search."""
+    """Products, searchable by name."""
 
     list_display = ("name", "price", "stock", "created_at")
     search_fields = ("name",)

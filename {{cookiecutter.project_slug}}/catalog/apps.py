@@ -1,15 +1,15 @@
-"""The app's place in Django."""
+"""The configuration of the app."""
 
 from django.apps import AppConfig
 
 
 class CatalogConfig(AppConfig):
-    """The products of the service."""
+    """The sample app: products."""
 
     name = "catalog"
     # {% if cookiecutter.use_channels %}
 
     def ready(self) -> None:
-        """Connect the signal handlers."""
+        """Connect the signal receivers."""
         from catalog import events  # noqa: F401
     # {% endif %}

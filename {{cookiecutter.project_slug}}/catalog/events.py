@@ -1,4 +1,4 @@
-"""Telling the world what happened to products, once it has really happened."""
+"""Announces saved products to the WebSocket feed, after their transactions commit."""
 
 from functools import partial
 from typing import Any
@@ -11,22 +11,23 @@ from django.dispatch import receiver
 from catalog.models import Product
 from runtime.websockets.channel_layer import tell
 
-# The group of sockets that hear of every product.
+# The channel layer's group of all sockets of the feed.
 PRODUCTS = "products"
 
 
 @receiver(post_save, sender=Product)
 def announce_when_committed(instance: Product, using: str, raw: bool = False, **kwargs: Any) -> None:
-    """Announce a saved product when its transaction commits: whoever saved it, and never if it is rolled back.
+    """Announce a saved product when its transaction commits, and not if it is rolled back.
 
-    `update()` and `bulk_create()` send no signal, so what they save is not announced; nor is a loaded fixture.
+    `update()` and `bulk_create()` send no signal, so their products are not announced. Loaded fixtures (`raw`) are not
+    announced either.
     """
     if not raw:
-        # robust: the product is saved, whatever becomes of the announcement.
+        # The product is already saved: `robust` keeps a failed announcement from failing the request.
         transaction.on_commit(partial(announce, instance.to_json()), using=using, robust=True)
 
 
 @async_to_sync
 async def announce(product: dict[str, object]) -> None:
-    """Send a product to every socket of the feed, as far as the channel layer takes it (see `tell`)."""
+    """Send a product to every socket of the feed. If the channel layer is down, drop the message and log it."""
     await tell(PRODUCTS, {"type": "product.saved", "product": product})

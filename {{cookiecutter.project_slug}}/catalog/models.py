@@ -1,4 +1,4 @@
-"""What the service sells."""
+"""The products that the service sells."""
 
 # {% if cookiecutter.use_channels or cookiecutter.use_async_views %}
 from decimal import Decimal
@@ -9,7 +9,7 @@ from django.db import models
 
 
 class Product(models.Model):
-    """Something with a name, a price and a number of pieces in stock."""
+    """A product with a unique name, a price and a stock."""
 
     name = models.CharField(max_length=200, unique=True)
     price = models.DecimalField(max_digits=10, decimal_places=2, validators=[MinValueValidator(0)])
@@ -17,7 +17,7 @@ class Product(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        """Listed in the order they were made."""
+        """The oldest product comes first."""
 
         ordering = ("pk",)
         constraints = (models.CheckConstraint(condition=models.Q(price__gte=0), name="product_price_is_not_negative"),)
@@ -27,7 +27,7 @@ class Product(models.Model):
     # {% if cookiecutter.use_channels or cookiecutter.use_async_views %}
 
     def to_json(self) -> dict[str, object]:
-        """Return the fields that the world may see, as JSON can hold them: the price is a string of two decimals."""
+        """Return the public fields as JSON types. The price is a string with two decimals."""
         return {
             "id": self.pk,
             "name": self.name,

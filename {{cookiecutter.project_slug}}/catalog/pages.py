@@ -1,4 +1,4 @@
-"""What a person sees in a browser."""
+"""The HTML pages."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -8,5 +8,5 @@ from django.views.decorators.http import require_safe
 
 @require_safe
 async def home(request: HttpRequest) -> HttpResponse:
-    """Show what the service offers. It asks nobody, so it stays on the event loop."""
+    """Show links to the parts of the service."""
     return render(request, "catalog/home.html", {"project_name": settings.PROJECT_NAME})

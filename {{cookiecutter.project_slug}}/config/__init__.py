@@ -1,1 +1,1 @@
-"""What the owner of the service edits first."""
+"""The configuration of the service: settings, URLs and the ASGI application."""

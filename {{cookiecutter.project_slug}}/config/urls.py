@@ -1,4 +1,4 @@
-"""Where each path of the service leads."""
+"""The URLs of the service."""
 
 from django.conf import settings
 from django.contrib import admin

@@ -94,7 +94,7 @@ def check_processes(**kwargs: Any) -> Iterator[checks.CheckMessage]:
     for alias, cache in settings.CACHES.items():
         if cache["BACKEND"] == LOCAL_CACHE:
             yield checks.Warning(
-                f"CACHES[{alias!r}] is in memory: each of {settings.WEB_CONCURRENCY} processes has its own.",
+                f"CACHES[{alias!r}] is in memory: each of several processes has its own.",
                 hint="Use a cache that they share, such as the one in the database, or set WEB_CONCURRENCY=1.",
                 id="runtime.W008",
             )

@@ -1,1 +1,1 @@
-"""The service's own tests, a module for each of its modules."""
+"""The tests of the service."""

@@ -1,4 +1,4 @@
-"""The service's settings, made the same on every machine: only what it depends on comes from the environment."""
+"""The settings for tests. They are the same on every machine, except for the addresses of backends."""
 
 import os
 
@@ -16,9 +16,9 @@ os.environ |= {
 
 from config.settings import *  # noqa: F403
 
-# Fast, and safe enough for users who live for one test.
+# A fast hasher: the passwords of tests need no protection.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-# Looking for every static file would take most of a test's time; the tests of static files turn it on.
+# Finding the static files would take most of the time of a test. Tests of static files turn it on.
 SERVESTATIC_USE_FINDERS = False
 SERVESTATIC_USE_STATIC_ROOT = False
 SERVESTATIC_AUTOREFRESH = False
@@ -26,6 +26,6 @@ SERVESTATIC_AUTOREFRESH = False
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 # {% endif %}
 # {% if not cookiecutter.use_postgres %}
-# In a file, as in production: SQLite's databases in memory lock differently.
+# A file, as in production. SQLite locks an in-memory database in a different way.
 DATABASES["default"]["TEST"] = {"NAME": BASE_DIR / "test.sqlite3"}  # noqa: F405
 # {% endif %}

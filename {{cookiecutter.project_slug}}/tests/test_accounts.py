@@ -23,13 +23,13 @@ class PasswordTests(TestCase):
     async def test_migrations_create_no_user(self) -> None:
         assert [user.username async for user in User.objects.all()] == ["ada"]
 
-    async def test_is_compared_as_typed(self) -> None:
+    async def test_password_is_compared_as_typed(self) -> None:
         for wrong in (PASSWORD.strip(), PASSWORD.lower(), PASSWORD[:-1], PASSWORD + "x"):
             assert not await self.user.acheck_password(wrong)
         response = await self.async_client.post(reverse("admin:login"), {"username": "ada", "password": PASSWORD})
         assert response.status_code == 302
 
-    async def test_a_change_needs_the_current_one(self) -> None:
+    async def test_password_change_needs_the_current_password(self) -> None:
         await self.async_client.aforce_login(self.user)
         fields = {"new_password1": "another long one", "new_password2": "another long one"}
 
@@ -41,7 +41,7 @@ class PasswordTests(TestCase):
         await self.user.arefresh_from_db()
         assert await self.user.acheck_password("another long one")
 
-    async def test_its_fields_are_masked_and_can_be_filled_in(self) -> None:
+    async def test_password_field_is_masked_and_autocompletes(self) -> None:
         response = await self.async_client.get(reverse("admin:login"))
 
         self.assertInHTML(
@@ -51,17 +51,17 @@ class PasswordTests(TestCase):
 
 
 @pytest.mark.parametrize("bad", ["7chars.", "password123", "31415926535"])
-def test_a_bad_password_is_refused(bad: str) -> None:
+def test_weak_password_is_refused(bad: str) -> None:
     with pytest.raises(ValidationError):
         validate_password(bad)
 
 
 @pytest.mark.parametrize("good", ["onlylowercase", "日本語の長い合言葉", "x y" * 40])
-def test_a_password_needs_no_kinds_of_characters(good: str) -> None:
+def test_password_needs_no_kinds_of_characters(good: str) -> None:
     validate_password(good)
 
 
-def test_production_hashes_passwords_slowly() -> None:
+def test_production_hashes_passwords_with_pbkdf2() -> None:
     hashers = getattr(production, "PASSWORD_HASHERS", global_settings.PASSWORD_HASHERS)
 
     assert hashers[0] == "django.contrib.auth.hashers.PBKDF2PasswordHasher"
@@ -75,28 +75,28 @@ class SessionTests(TestCase):
         cls.user = User.objects.create_superuser("ada", password=PASSWORD)
 
     async def log_in(self) -> str:
-        """Log in as a new browser does, and return the key of the session."""
+        """Log in from a new browser. Return the session key."""
         self.async_client.cookies.clear()
         await self.async_client.post(reverse("admin:login"), {"username": "ada", "password": PASSWORD})
         assert await self.status() == 200
         return self.async_client.cookies[settings.SESSION_COOKIE_NAME].value
 
     async def status(self) -> int:
-        """Return the status of a page that needs a user."""
+        """Return the status of a page that needs a login."""
         return (await self.async_client.get(reverse("admin:index"))).status_code
 
-    async def test_each_login_has_a_key_of_its_own(self) -> None:
+    async def test_each_login_gets_a_new_session_key(self) -> None:
         keys = [await self.log_in() for _ in range(3)]
 
         assert len(set(keys)) == 3
         assert {len(key) for key in keys} == {32}
 
-    async def test_ends_when_its_user_is_disabled(self) -> None:
+    async def test_session_of_a_disabled_user_ends(self) -> None:
         await self.log_in()
         await User.objects.aupdate(is_active=False)
         assert await self.status() == 302
 
-    async def test_ends_when_its_user_is_deleted(self) -> None:
+    async def test_session_of_a_deleted_user_ends(self) -> None:
         await self.log_in()
         await self.user.adelete()
         assert await self.status() == 302

@@ -1,4 +1,4 @@
-"""The admin: users and products in it."""
+"""The admin: login, products and users."""
 
 from django.conf import settings
 from django.test import TestCase, override_settings
@@ -15,30 +15,30 @@ class AdminTests(TestCase):
     def setUpTestData(cls) -> None:
         cls.admin = User.objects.create_superuser("ada", password="a secret")
 
-    async def test_asks_who_you_are(self) -> None:
+    async def test_index_without_login_redirects_to_login(self) -> None:
         response = await self.async_client.get(reverse("admin:index"))
 
         assert response.status_code == 302
         assert response.headers["Location"] == "/admin/login/?next=/admin/"
 
-    async def test_a_user_logs_in(self) -> None:
+    async def test_login_starts_a_session(self) -> None:
         response = await self.async_client.post("/admin/login/", {"username": "ada", "password": "a secret"})
 
         assert response.status_code == 302
         assert settings.SESSION_COOKIE_NAME in response.cookies
 
-    async def test_a_login_outlives_a_new_secret_key(self) -> None:
+    async def test_session_stays_valid_with_a_fallback_key(self) -> None:
         await self.async_client.aforce_login(self.admin)
 
         with override_settings(SECRET_KEY="a new one", SECRET_KEY_FALLBACKS=[settings.SECRET_KEY]):
             assert (await self.async_client.get(reverse("admin:index"))).status_code == 200
-        # The new key has signed the session by now.
+        # The request above has signed the session with the new key.
         with override_settings(SECRET_KEY="a new one"):
             assert (await self.async_client.get(reverse("admin:index"))).status_code == 200
         with override_settings(SECRET_KEY="another one"):
             assert (await self.async_client.get(reverse("admin:index"))).status_code == 302
 
-    async def test_a_product_is_added_and_listed(self) -> None:
+    async def test_product_can_be_added_and_found(self) -> None:
         await self.async_client.aforce_login(self.admin)
 
         response = await self.async_client.post(
@@ -56,7 +56,7 @@ class AdminTests(TestCase):
         assert "ada" in response.text
 
     @override_settings(SERVESTATIC_USE_FINDERS=True)
-    async def test_its_static_files_are_served(self) -> None:
+    async def test_static_files_are_served(self) -> None:
         response = await self.async_client.get("/static/admin/css/base.css")
 
         assert response.status_code == 200

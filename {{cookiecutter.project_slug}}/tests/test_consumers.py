@@ -1,4 +1,4 @@
-"""The feed of products, spoken to over WebSockets."""
+"""The WebSocket feed of saved products."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,66 +11,66 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Product
-from tests.sockets import Socket
+from runtime.development.websocket_client import WebSocketClient
 
 CHAIR = {"name": "Chair", "price": "12.50", "stock": 3}
 PING = '{"type": "ping"}'
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[Socket]:
-    """Hold a socket open to the feed."""
-    socket = Socket("/ws/products/")
+async def connected() -> AsyncIterator[WebSocketClient]:
+    """Connect to the feed."""
+    socket = WebSocketClient("/ws/products/")
     assert await socket.connect()
     yield socket
     await socket.disconnect()
 
 
 class FrameTests(TransactionTestCase):
-    async def test_a_ping_is_answered(self) -> None:
+    async def test_ping_is_answered_with_pong(self) -> None:
         async with connected() as socket:
             await socket.send(text=PING)
-            assert await socket.receive() == {"type": "pong"}
+            assert await socket.receive_json() == {"type": "pong"}
 
-    async def test_no_malformed_frame_ends_the_connection(self) -> None:
+    async def test_malformed_frame_is_answered_and_connection_stays_open(self) -> None:
         async with connected() as socket:
             for text in ("{", "null", "[]", '"ping"', "{}", '{"type": "pong"}', "[" * 60_000):
                 await socket.send(text=text)
-                answer = await socket.receive()
+                answer = await socket.receive_json()
                 assert answer["type"] == "error", text
             await socket.send(data=b"\xff\x00")
-            assert (await socket.receive())["type"] == "error"
+            assert (await socket.receive_json())["type"] == "error"
             await socket.send(text=PING)
-            assert await socket.receive() == {"type": "pong"}
+            assert await socket.receive_json() == {"type": "pong"}
 
 
 class HandshakeTests(TransactionTestCase):
-    async def test_a_foreign_page_is_refused(self) -> None:
+    async def test_foreign_or_missing_origin_is_refused(self) -> None:
         for origin in ("http://evil.example", None):
-            assert not await Socket("/ws/products/", origin).connect()
+            assert not await WebSocketClient("/ws/products/", origin).connect()
 
-    async def test_an_unknown_path_is_closed(self) -> None:
-        socket = Socket("/ws/nowhere/")
+    async def test_unknown_path_is_refused(self) -> None:
+        socket = WebSocketClient("/ws/nowhere/")
         assert not await socket.connect()
         await socket.disconnect()
 
 
 class AnnouncementTests(TransactionTestCase):
-    async def test_a_saved_product_is_announced(self) -> None:
+    async def test_saved_product_is_announced_to_every_socket(self) -> None:
         async with connected() as first, connected() as second:
             product = await Product.objects.acreate(**CHAIR)
 
             for socket in (first, second):
-                assert await socket.receive() == {"type": "product.saved", "product": product.to_json()}
+                assert await socket.receive_json() == {"type": "product.saved", "product": product.to_json()}
 
-    async def test_a_product_saved_in_the_admin_is_announced(self) -> None:
+    async def test_product_saved_in_the_admin_is_announced(self) -> None:
         await self.async_client.aforce_login(await sync_to_async(User.objects.create_superuser)("ada"))
 
         async with connected() as socket:
             await self.async_client.post(reverse("admin:catalog_product_add"), CHAIR)
-            assert (await socket.receive())["product"]["name"] == "Chair"
+            assert (await socket.receive_json())["product"]["name"] == "Chair"
 
-    async def test_nothing_is_announced_before_its_transaction_commits(self) -> None:
+    async def test_product_is_not_announced_before_its_transaction_commits(self) -> None:
         announced = []
 
         async with connected() as socket:
@@ -82,10 +82,10 @@ class AnnouncementTests(TransactionTestCase):
                 announced.append(socket.output_queue.qsize())
 
             await create()
-            await socket.receive()
+            await socket.receive_json()
             assert announced == [0]
 
-    async def test_what_is_rolled_back_is_never_announced(self) -> None:
+    async def test_product_that_is_rolled_back_is_not_announced(self) -> None:
         @sync_to_async
         @transaction.atomic
         def create_and_roll_back() -> None:
@@ -96,7 +96,7 @@ class AnnouncementTests(TransactionTestCase):
             await create_and_roll_back()
             assert await socket.receive_nothing()
 
-    async def test_a_loaded_fixture_is_not_announced(self) -> None:
+    async def test_loaded_fixture_is_not_announced(self) -> None:
         product = Product(pk=1, created_at=timezone.now(), **CHAIR)
 
         async with connected() as socket:

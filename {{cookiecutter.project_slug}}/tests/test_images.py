@@ -1,3 +1,5 @@
+"""The images of the Dockerfile, compose.yaml and the CI workflow."""
+
 import re
 from pathlib import Path
 
@@ -6,7 +8,7 @@ PINNED = re.compile(r"\S+:\S+@sha256:[0-9a-f]{64}")
 
 
 def images(path: str) -> set[str]:
-    """Return the images that a Dockerfile or a YAML file names."""
+    """Return the images in a Dockerfile or a YAML file."""
     text = (SERVICE / path).read_text(encoding="utf-8")
     return set(re.findall(r"^(?:FROM |COPY --from=(?=\S+/)| +image: )(\S+)", text, re.MULTILINE))
 
@@ -18,7 +20,7 @@ def test_images_are_pinned_by_digest() -> None:
     assert [image for image in used if not PINNED.fullmatch(image)] == []
 
 
-def test_secrets_and_history_stay_out_of_the_image() -> None:
+def test_dockerignore_excludes_secrets_and_history() -> None:
     ignored = (SERVICE / ".dockerignore").read_text(encoding="utf-8").splitlines()
 
     assert {".env*", ".git", "**/*.key", "**/*.pem", "**/*.sqlite3*"} <= set(ignored)

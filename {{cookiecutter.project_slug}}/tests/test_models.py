@@ -1,4 +1,4 @@
-"""What the database insists on."""
+"""Products: constraints of the table, the JSON form, migrations."""
 
 from decimal import Decimal
 
@@ -11,21 +11,21 @@ from catalog.models import Product
 
 
 class ProductTests(TestCase):
-    async def test_is_named_by_its_name(self) -> None:
+    async def test_str_is_the_name(self) -> None:
         assert str(Product(name="Chair")) == "Chair"
 
-    async def test_two_products_cannot_share_a_name(self) -> None:
+    async def test_name_that_is_taken_raises(self) -> None:
         await Product.objects.acreate(name="Chair", price=1)
 
         with pytest.raises(IntegrityError):
             await Product.objects.acreate(name="Chair", price=2)
 
-    async def test_a_price_cannot_be_negative(self) -> None:
+    async def test_negative_price_raises(self) -> None:
         with pytest.raises(IntegrityError):
             await Product.objects.acreate(name="Chair", price=Decimal("-0.01"))
     # {% if cookiecutter.use_channels or cookiecutter.use_async_views %}
 
-    async def test_becomes_json(self) -> None:
+    async def test_to_json_has_the_public_fields(self) -> None:
         product = await Product.objects.acreate(name="Chair", price="12.5", stock=3)
 
         assert product.to_json() == {
@@ -39,5 +39,5 @@ class ProductTests(TestCase):
 
 
 class MigrationTests(TestCase):
-    def test_none_is_missing(self) -> None:
+    def test_no_migration_is_missing(self) -> None:
         call_command("makemigrations", check=True, dry_run=True)

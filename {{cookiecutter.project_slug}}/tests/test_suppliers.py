@@ -1,4 +1,4 @@
-"""Asking suppliers: real HTTP servers that quote, dawdle and break in every way."""
+"""Suppliers: real HTTP servers that quote, respond slowly, or fail in different ways."""
 
 import asyncio
 import socket
@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import BaseTestServer, TestServer
 from django.test import override_settings
 
-from catalog.suppliers import MAX_ANSWER, NoQuoteError, ask_suppliers, parse_price
+from catalog.suppliers import MAX_RESPONSE_SIZE, QuoteError, ask_suppliers, parse_price
 from runtime.development.hops import count_hops
 from runtime.requests.http_client import shared_client
 
@@ -28,7 +28,7 @@ async def slow(request: web.Request) -> web.Response:
 
 async def hanging(request: web.Request) -> web.Response:
     await asyncio.sleep(60)
-    raise AssertionError("nobody waits for this")
+    raise AssertionError("the client should have disconnected")
 
 
 async def dripping(request: web.Request) -> web.StreamResponse:
@@ -43,7 +43,7 @@ async def endless(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
     while True:
-        await response.write(b" " * MAX_ANSWER)
+        await response.write(b" " * MAX_RESPONSE_SIZE)
 
 
 async def broken(request: web.Request) -> web.Response:
@@ -66,8 +66,8 @@ async def silent(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def suppliers(**settings: float) -> AsyncIterator[BaseTestServer]:
-    """Serve the suppliers above, each at the path of its name."""
+async def suppliers() -> AsyncIterator[BaseTestServer]:
+    """Serve the handlers above, each at the path of its name."""
     application = web.Application()
     for handler in (quote, slow, hanging, dripping, endless, broken, cut, silent):
         application.router.add_get(f"/{handler.__name__}", handler)
@@ -76,7 +76,7 @@ async def suppliers(**settings: float) -> AsyncIterator[BaseTestServer]:
 
 
 async def ask(server: BaseTestServer, *names: str) -> list[dict[str, str]]:
-    """Ask the named suppliers; return their answers without the URLs, which must be in order."""
+    """Ask the named suppliers. Return their answers without the URLs, after checking their order."""
     urls = [str(server.make_url(f"/{name}")) for name in names]
     with override_settings(
         SUPPLIER_URLS=urls, SUPPLIER_CONNECT_TIMEOUT=1.0, SUPPLIER_READ_TIMEOUT=1.0, SUPPLIER_TOTAL_TIMEOUT=1.5
@@ -86,12 +86,12 @@ async def ask(server: BaseTestServer, *names: str) -> list[dict[str, str]]:
     return answers
 
 
-async def test_a_quote() -> None:
+async def test_quote_is_returned() -> None:
     async with suppliers() as server:
         assert await ask(server, "quote") == [{"price": "12.50"}]
 
 
-async def test_nobody_to_ask() -> None:
+async def test_no_suppliers_return_no_answers() -> None:
     with override_settings(SUPPLIER_URLS=[]):
         assert await ask_suppliers("Chair & table") == []
 
@@ -99,37 +99,37 @@ async def test_nobody_to_ask() -> None:
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("hanging", "did not answer in time"),
-        ("dripping", "did not answer in time"),
-        ("endless", f"answered with more than {MAX_ANSWER} bytes"),
-        ("broken", "answered 500"),
-        ("cut", "could not be reached"),
-        ("silent", "could not be reached"),
-        ("nowhere", "answered 404"),
+        ("hanging", "timeout"),
+        ("dripping", "timeout"),
+        ("endless", f"response longer than {MAX_RESPONSE_SIZE} bytes"),
+        ("broken", "HTTP status 500"),
+        ("cut", "unreachable"),
+        ("silent", "unreachable"),
+        ("nowhere", "HTTP status 404"),
     ],
 )
-async def test_a_failure_is_reported_beside_the_answers_of_the_others(name: str, error: str) -> None:
+async def test_failure_of_one_supplier_does_not_affect_the_others(name: str, error: str) -> None:
     async with suppliers() as server:
         assert await ask(server, "quote", name, "slow") == [{"price": "12.50"}, {"error": error}, {"price": "1"}]
 
 
-async def test_a_supplier_that_is_not_there() -> None:
+async def test_refused_connection_is_unreachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
     async with shared_client():
         with override_settings(SUPPLIER_URLS=[url]):
-            assert await ask_suppliers("Chair & table") == [{"supplier": url, "error": "could not be reached"}]
+            assert await ask_suppliers("Chair & table") == [{"supplier": url, "error": "unreachable"}]
 
 
 @pytest.mark.parametrize("url", ["http://256.1.1.1/", "http://xn--a/", "http://user:password@127.0.0.1:9/"])
-async def test_a_url_that_cannot_be_asked(url: str) -> None:
+async def test_url_that_cannot_be_requested_is_unreachable(url: str) -> None:
     async with shared_client():
         with override_settings(SUPPLIER_URLS=[url]):
             [answer] = await ask_suppliers("Chair & table")
-    assert answer["error"] == "could not be reached"
+    assert answer["error"] == "unreachable"
 
 
-async def test_all_are_asked_at_once() -> None:
+async def test_suppliers_are_asked_concurrently() -> None:
     async with suppliers() as server:
         started = time.monotonic()
         answers = await ask(server, *["slow"] * 20)
@@ -138,7 +138,7 @@ async def test_all_are_asked_at_once() -> None:
     assert time.monotonic() - started < 20 * 0.05 / 2
 
 
-async def test_nobody_is_asked_in_a_thread() -> None:
+async def test_asking_makes_no_hops() -> None:
     async with suppliers() as server:
         with count_hops() as hops:
             await ask(server, "quote", "slow", "cut")
@@ -146,18 +146,18 @@ async def test_nobody_is_asked_in_a_thread() -> None:
     assert not hops
 
 
-NO_PRICES = [
+INVALID_QUOTES = [
     *(b"", b"{", b"null", b"[]", b"{}", b"\xff"),
     *(b'{"price": %s}' % price for price in (b"null", b'"NaN"', b"-1", b"1e99", b"1e-99", b"[1]")),
 ]
 
 
-@pytest.mark.parametrize("body", NO_PRICES)
-def test_an_answer_without_a_price(body: bytes) -> None:
-    with pytest.raises(NoQuoteError):
+@pytest.mark.parametrize("body", INVALID_QUOTES)
+def test_response_without_a_valid_price_raises(body: bytes) -> None:
+    with pytest.raises(QuoteError):
         parse_price(body)
 
 
 @pytest.mark.parametrize("body", [b'{"price": "12.50"}', b'{"price": 12.5, "currency": "EUR"}'])
-def test_an_answer_with_a_price(body: bytes) -> None:
+def test_response_with_a_price_is_parsed(body: bytes) -> None:
     assert parse_price(body) == Decimal("12.50")

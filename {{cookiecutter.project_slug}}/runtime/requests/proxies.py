@@ -20,7 +20,7 @@ SCHEMES = {
     "websocket": ("ws", "wss"),
 }
 # The key of a scope whose client is known already.
-RESOLVED = "runtime.proxies"
+RESOLVED = "runtime.requests.proxies"
 # Headers that say what the scope says afterwards.
 REPLACED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"})
 # Every header of which a client could make an application believe that a proxy has sent it.

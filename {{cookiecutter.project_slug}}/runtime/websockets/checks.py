@@ -19,8 +19,7 @@ def check_channel_layers(**kwargs: Any) -> Iterator[checks.CheckMessage]:
     for alias, layer in settings.CHANNEL_LAYERS.items():
         if layer["BACKEND"] == LOCAL_LAYER:
             yield checks.Warning(
-                f"CHANNEL_LAYERS[{alias!r}] is in memory: a message reaches the WebSockets of one process"
-                f" of {settings.WEB_CONCURRENCY}.",
+                f"CHANNEL_LAYERS[{alias!r}] is in memory: a message reaches the WebSockets of one process of several.",
                 hint="Use channels_redis.core.RedisChannelLayer, which they share, or set WEB_CONCURRENCY=1.",
                 id="runtime.W007",
             )

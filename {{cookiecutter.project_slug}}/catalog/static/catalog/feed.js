@@ -1,23 +1,23 @@
-// Shows each product the moment it is saved, and connects again when the connection is lost.
+// Shows each product when it is saved. Reconnects when the connection is lost.
 const feed = document.getElementById("feed");
 const state = document.getElementById("feed-state");
-// Milliseconds before the first attempt to connect again, and at most.
-const shortestWait = 1_000;
-const longestWait = 30_000;
-// Milliseconds after which a connection counts as good.
-const goodAfter = 5_000;
-// What the server closes a socket with whose user has logged out, or may no longer log in.
-const sessionEnded = 4401;
+// Milliseconds before a reconnect. The delay doubles with each failed attempt.
+const minDelay = 1_000;
+const maxDelay = 30_000;
+// Milliseconds after which a connection counts as stable, so that the next delay is short again.
+const stableAfter = 5_000;
+// The close code for a session that has ended: the user has logged out or may no longer log in.
+const SESSION_ENDED = 4401;
 
-function connect(wait = shortestWait) {
+function connect(delay = minDelay) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(`${scheme}//${location.host}${feed.dataset.path}`);
-  let good;
+  let stable;
 
   socket.addEventListener("open", () => {
-    state.textContent = "Listening.";
-    // One that is closed at once, for the server is not ready yet, does not make the next wait a short one.
-    good = setTimeout(() => (wait = shortestWait), goodAfter);
+    state.textContent = "Connected.";
+    // A server that is still starting may close the connection at once. The delay must not start over then.
+    stable = setTimeout(() => (delay = minDelay), stableAfter);
   });
   socket.addEventListener("message", ({ data }) => {
     const message = JSON.parse(data);
@@ -28,16 +28,16 @@ function connect(wait = shortestWait) {
     }
   });
   socket.addEventListener("close", ({ code }) => {
-    clearTimeout(good);
-    if (code === sessionEnded) {
-      // Whoever looks at the page should know before it goes on as somebody else.
-      state.textContent = "You are no longer logged in. Load the page again to go on.";
+    clearTimeout(stable);
+    if (code === SESSION_ENDED) {
+      // A reconnect would go on as another user, or as none. The person at the browser should know that first.
+      state.textContent = "You are logged out. Reload the page to continue.";
       return;
     }
-    // Not all clients at once: between half of the wait and all of it.
-    const delay = wait * (0.5 + Math.random() / 2);
-    state.textContent = `Connection lost; trying again in ${Math.ceil(delay / 1_000)} s. What is saved meanwhile is not shown.`;
-    setTimeout(connect, delay, Math.min(2 * wait, longestWait));
+    // Random jitter between half of the delay and all of it keeps clients from reconnecting at the same time.
+    const jittered = delay * (0.5 + Math.random() / 2);
+    state.textContent = `Connection lost. Reconnecting in ${Math.ceil(jittered / 1_000)} s. Products saved until then are not shown.`;
+    setTimeout(connect, jittered, Math.min(2 * delay, maxDelay));
   });
 }
 

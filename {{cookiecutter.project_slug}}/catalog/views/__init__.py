@@ -1,0 +1,1 @@
+"""The views of the JSON API, one module for each subject."""
