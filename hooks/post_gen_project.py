@@ -22,8 +22,33 @@ ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 # The other hook has made this folder, for what was there before. It goes away in the end.
 UNFINISHED = "UNFINISHED"
 
-# The files and folders that each answer adds. `!` marks what its absence adds; `and` joins two that are both needed.
+# The files and folders of each answer. `!` marks those of a service without it, `and` those that need both answers.
 MANIFEST = {
+    "asgi_server=uvicorn": [
+        "runtime/server/uvicorn.py",
+        "runtime/server/uvicorn_protocol.py",
+        "runtime/tests/server/test_uvicorn.py",
+    ],
+    "asgi_server=uvicorn and use_channels": [
+        "runtime/server/uvicorn_websocket.py",
+        "runtime/tests/server/test_uvicorn_websocket.py",
+    ],
+    "asgi_server=granian": [
+        "runtime/server/granian.py",
+        "runtime/server/granian_write_timeout.py",
+        "runtime/tests/server/test_granian.py",
+    ],
+    "asgi_server=daphne": [
+        "runtime/server/daphne.py",
+        "runtime/server/daphne_connection.py",
+        "runtime/tests/server/test_daphne.py",
+    ],
+    "asgi_server=daphne and use_channels": [
+        "runtime/server/daphne_websocket.py",
+    ],
+    "!asgi_server=daphne": [
+        "runtime/server/tcp.py",
+    ],
     "use_channels": [
         "accounts/sessions.py",
         "catalog/consumers.py",
@@ -31,6 +56,7 @@ MANIFEST = {
         "catalog/routing.py",
         "catalog/static/catalog/feed.js",
         "runtime/development/websocket_client.py",
+        "runtime/tests/server/test_shutdown_websocket.py",
         "runtime/tests/websockets/test_auth.py",
         "runtime/tests/websockets/test_channel_layer.py",
         "runtime/tests/websockets/test_checks.py",
@@ -87,9 +113,14 @@ MANIFEST = {
 }
 
 
-def is_chosen(toggle: str) -> bool:
-    """Tell whether what a key of the manifest adds belongs in this service."""
-    return all(bool(ANSWERS[each.lstrip("!")]) != each.startswith("!") for each in toggle.split(" and "))
+def is_chosen(key: str, answers: dict[str, object]) -> bool:
+    """Return whether a service with these answers has the files of a key of the manifest."""
+    for condition in key.split(" and "):
+        name, _, value = condition.lstrip("!").partition("=")
+        given = answers[name] == value if value else bool(answers[name])
+        if given == condition.startswith("!"):
+            return False
+    return True
 
 
 def is_of_this_render(file: Path, before: Path, written: int | None) -> bool:
@@ -125,8 +156,8 @@ def drop_what_was_not_chosen(service: Path) -> list[str]:
     times = json.loads((service / UNFINISHED / "times.json").read_text(encoding="utf-8"))
     return [
         stays
-        for toggle, paths in MANIFEST.items()
-        if not is_chosen(toggle)
+        for key, paths in MANIFEST.items()
+        if not is_chosen(key, ANSWERS)
         for path in paths
         for stays in drop(service, path, times)
     ]

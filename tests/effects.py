@@ -40,9 +40,9 @@ def expected_files(answers: Answers) -> set[str]:
     """Return the files that a service must consist of."""
     files = template_files() | {".env"}
     hook = load_hook("post_gen_project")
-    hook["ANSWERS"].update(answers)
+    is_chosen = hook["is_chosen"]
     for toggle, paths in hook["MANIFEST"].items():
-        if not hook["is_chosen"](toggle):
+        if not is_chosen(toggle, answers):
             for path in paths:
                 dropped = {file for file in files if file == path or file.startswith(f"{path}/")}
                 assert dropped, f"the manifest drops {path}, which is not there"
@@ -73,14 +73,14 @@ def check_traces(files: dict[str, str], answers: Answers) -> None:
     assert answers["asgi_server"] in files["pyproject.toml"]
 
 
-def what_the_server_changes(service: Path, other: Path) -> list[str]:
-    """Return the tests of those modules in which a service differs from one on another server: all, if it is the same.
+def check_machinery(service: Path) -> None:
+    """Check that the files of the machinery have the template's own bytes, so that no answer changes them."""
+    for path in sorted((service / "runtime").rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            name = path.relative_to(service)
+            assert path.read_bytes() == (TEMPLATE / name).read_bytes(), f"{name} depends on the answers"
 
-    The other modules are the same to the letter, and so are their tests, which the other service runs.
-    """
-    if service == other:
-        return []
-    modules = [path.relative_to(service) for path in service.rglob("*.py")]
-    changed = {path for path in modules if (service / path).read_bytes() != (other / path).read_bytes()}
-    theirs = {Path(f"tests/test_{path.stem}.py") for path in changed} | {Path("tests/test_asgi.py")}
-    return [str(path) for path in modules if path in theirs or (path in changed and path.match("tests/test_*.py"))]
+
+def machinery(combinations: list[Answers]) -> set[str]:
+    """Return the files of the machinery that the services of some combinations have."""
+    return {file for answers in combinations for file in expected_files(answers) if file.startswith("runtime/")}

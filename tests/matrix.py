@@ -40,9 +40,3 @@ def all_on(asgi_server: str = SERVERS[0]) -> Answers:
 def all_off(asgi_server: str = SERVERS[0]) -> Answers:
     """Return the combination with every toggle off."""
     return dict.fromkeys(TOGGLES, False) | {"asgi_server": asgi_server}
-
-
-def server_for_all_tests(answers: Answers) -> str:
-    """Return the server with which a service runs all of its tests; each has a third of the services."""
-    number = sum(1 << bit for bit, toggle in enumerate(TOGGLES) if answers[toggle])
-    return SERVERS[number % len(SERVERS)]

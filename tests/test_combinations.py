@@ -8,25 +8,28 @@ from pathlib import Path
 
 import pytest
 from contract import speak
-from effects import check_files, check_traces, what_the_server_changes
+from effects import check_files, check_machinery, check_traces, machinery
 from effort import EFFORT
 from form import check_form
-from matrix import COMBINATIONS, PAIRWISE, Answers, identify, server_for_all_tests
+from matrix import COMBINATIONS, PAIRWISE, Answers, identify
 from rendering import succeed, text_files
 from serving import made_by, served
 
-pytestmark = pytest.mark.parametrize("answers", COMBINATIONS, ids=identify)
+every_combination = pytest.mark.parametrize("answers", COMBINATIONS, ids=identify)
 
 
+@every_combination
 def test_has_what_was_chosen_and_no_trace_of_the_rest(rendered: Callable[[Answers], Path], answers: Answers) -> None:
     service = rendered(answers)
     files = text_files(service)
 
     check_files(files, answers)
     check_traces(files, answers)
+    check_machinery(service)
     check_form(service)
 
 
+@every_combination
 def test_is_clean_as_rendered(
     rendered: Callable[[Answers], Path], answers: Answers, types: Callable[[Answers], AbstractContextManager[str]]
 ) -> None:
@@ -40,6 +43,7 @@ def test_is_clean_as_rendered(
     succeed(service, "actionlint", ".github/workflows/ci.yml")
 
 
+@every_combination
 def test_passes_its_own_tests(
     rendered: Callable[[Answers], Path], answers: Answers, request: pytest.FixtureRequest
 ) -> None:
@@ -50,16 +54,14 @@ def test_passes_its_own_tests(
     arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--basetemp={service.parent / 'tmp'}"]
 
     if EFFORT == 1 and answers not in PAIRWISE:
-        # It initialises a PostgreSQL, which takes as long as all the other tests and is the same whatever was answered.
-        arguments.append("--ignore=runtime/tests/postgres/test_embedded.py")
-        arguments += what_the_server_changes(
-            service, rendered(answers | {"asgi_server": server_for_all_tests(answers)})
-        )
+        # The machinery has the same bytes in all services. Those of PAIRWISE have each file of it, and test it.
+        arguments.append("tests")
 
     output = succeed(service, "pytest", *arguments, **environment)
     assert re.search(r"^\d+ passed in", output, re.MULTILINE), f"something was skipped, or nothing ran:\n{output}"
 
 
+@every_combination
 def test_serves_its_contract(
     rendered: Callable[[Answers], Path], answers: Answers, request: pytest.FixtureRequest
 ) -> None:
@@ -70,3 +72,7 @@ def test_serves_its_contract(
         speak(server.url, answers)
     if answers["use_async_middleware"]:
         assert re.search(r"WARNING django\.request \[sent-by-the-proxy\] Not Found: /nowhere", server.log)
+
+
+def test_the_services_that_test_the_machinery_have_all_of_it() -> None:
+    assert machinery(PAIRWISE) == machinery(COMBINATIONS)

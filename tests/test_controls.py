@@ -1,14 +1,13 @@
 """Negative controls: each kind of check goes red when the thing that it checks is broken."""
 
 import shlex
-import shutil
 import socket
 from pathlib import Path
 
 import pytest
 from booting import free_port
 from contract import speak
-from effects import check_files, check_traces, what_the_server_changes
+from effects import check_files, check_machinery, check_traces
 from form import check_form
 from matrix import all_off, all_on
 from rendering import break_it, commit, render, run, succeed, text_files
@@ -116,14 +115,11 @@ def test_a_failed_test_of_the_service_is_noticed(plain: Path) -> None:
     assert run(plain, "pytest", "-q", "-p", "no:cacheprovider", "tests/test_models.py").returncode == 1
 
 
-def test_what_differs_from_the_service_that_runs_all_tests_is_tested(plain: Path, tmp_path: Path) -> None:
-    other = Path(shutil.copytree(plain, tmp_path / "other"))
-    break_it(plain, "catalog/pages.py", "return render", "return not render")
-    break_it(plain, "tests/test_hops.py", "assert", "assert not")
-
-    tests = what_the_server_changes(plain, other)
-
-    assert sorted(tests) == ["tests/test_asgi.py", "tests/test_hops.py", "tests/test_pages.py"]
+def test_a_file_of_the_machinery_that_depends_on_the_answers_is_noticed(plain: Path) -> None:
+    check_machinery(plain)
+    break_it(plain, "runtime/requests/health.py", "TIMEOUT = 2.0", "TIMEOUT = 3.0")
+    with pytest.raises(AssertionError, match="runtime/requests/health.py depends on the answers"):
+        check_machinery(plain)
 
 
 def test_an_unused_import_is_noticed(plain: Path) -> None:

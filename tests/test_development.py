@@ -25,7 +25,7 @@ async def noted():
     yield
     print("closed", flush=True)
 
-application = Lifespan(
+application = LifespanMiddleware(
 """
 # A view that does what nothing on the event loop must.
 BLOCKING = """
@@ -63,7 +63,7 @@ def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> Non
     service = render(answers, outside)
     asgi, pages = service / "config" / "asgi.py", service / "catalog" / "pages.py"
     original = pages.read_text(encoding="utf-8")
-    wrapped = asgi.read_text(encoding="utf-8").replace("application = Lifespan(\n", RESOURCE)
+    wrapped = asgi.read_text(encoding="utf-8").replace("application = LifespanMiddleware(\n", RESOURCE)
     asgi.write_text(wrapped.replace("    watched_loop,\n)", "    watched_loop,\n    noted,\n)"), encoding="utf-8")
     succeed(service, "python", "manage.py", "migrate")
     assert not (service / ".postgres" / "postmaster.pid").exists(), "PostgreSQL stops with its last user"

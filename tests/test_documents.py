@@ -92,8 +92,8 @@ def test_every_file_of_the_manifest_is_in_the_table_of_options() -> None:
     options = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
 
     for toggle, paths in load_hook("post_gen_project")["MANIFEST"].items():
-        start = f"| no `{toggle[1:]}` " if toggle.startswith("!") else f"| `{toggle}` "
-        [row] = [line for line in options.splitlines() if line.startswith(start)]
+        conditions = [f"no `{name[1:]}`" if name.startswith("!") else f"`{name}`" for name in toggle.split(" and ")]
+        [row] = [line for line in options.splitlines() if line.startswith(f"| {' and '.join(conditions)} |")]
         assert re.findall(r"`([^`]+)`", row.split("|")[2]) == paths
 
 

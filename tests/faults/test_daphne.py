@@ -45,7 +45,7 @@ def served_by_daphne(directory: Path, redis_url: str, **toggles: bool) -> Iterat
         urls.write('from django.urls import include\nurlpatterns += [path("responses/", include("responses"))]\n')
     with (service / "config" / "settings.py").open("a") as settings:
         settings.write(f"RESPONSE_WRITE_TIMEOUT = {WRITE_TIMEOUT}\n")
-    limits = service / "runtime" / "limits.py"
+    limits = service / "runtime" / "server" / "daphne_connection.py"
     source = limits.read_text()
     assert "HEADER_TIMEOUT = 10\n" in source
     limits.write_text(source.replace("HEADER_TIMEOUT = 10\n", f"HEADER_TIMEOUT = {HEADER_TIMEOUT}\n"))

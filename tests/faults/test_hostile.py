@@ -495,7 +495,9 @@ def test_bodies_without_a_limit_are_noticed(tmp_path: Path, redis_url: str) -> N
 def test_patience_without_an_end_is_noticed(tmp_path: Path, redis_url: str) -> None:
     limit = "HEADER_TIMEOUT = 10"
     with (
-        served_broken(tmp_path, redis_url, "runtime/limits.py", limit, "HEADER_TIMEOUT = 1_000") as server,
+        served_broken(
+            tmp_path, redis_url, "runtime/server/uvicorn_protocol.py", limit, "HEADER_TIMEOUT = 1_000"
+        ) as server,
         pytest.raises(AssertionError, match="waited for"),
     ):
         check_patience(server)
@@ -505,7 +507,11 @@ def test_a_crowd_that_costs_too_much_is_noticed(tmp_path: Path, redis_url: str) 
     made = "        super().connection_made(transport)\n"
     with (
         served_broken(
-            tmp_path, redis_url, "runtime/limits.py", made, f"{made}        self.much = bytearray(100_000)\n"
+            tmp_path,
+            redis_url,
+            "runtime/server/uvicorn_protocol.py",
+            made,
+            f"{made}        self.much = bytearray(100_000)\n",
         ) as server,
         pytest.raises(AssertionError, match="bytes each"),
     ):

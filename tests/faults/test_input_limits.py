@@ -75,7 +75,9 @@ def serving_views(directory: Path, redis_url: str, *, header_timeout: int = 10) 
     answers = all_on() | {"use_postgres": False}
     service = render(answers, directory)
     if header_timeout != 10:
-        break_it(service, "runtime/limits.py", "HEADER_TIMEOUT = 10", f"HEADER_TIMEOUT = {header_timeout}")
+        break_it(
+            service, "runtime/server/uvicorn_protocol.py", "HEADER_TIMEOUT = 10", f"HEADER_TIMEOUT = {header_timeout}"
+        )
     (service / "echoes.py").write_text(VIEWS)
     with (service / "config" / "urls.py").open("a") as urls:
         urls.write('\nfrom django.urls import include\nurlpatterns += [path("", include("echoes"))]\n')

@@ -203,7 +203,7 @@ def test_a_rolling_restart_loses_no_request(name: str, tmp_path: Path) -> None:
 def test_requests_that_are_lost_are_noticed(delay: float, ready: bool, tmp_path: Path) -> None:
     service, answers = service_of("uvicorn", tmp_path)
     if not ready:
-        break_it(service, "runtime/requests/health.py", ".draining.is_set()", ".over.is_set()")
+        break_it(service, "runtime/requests/health.py", ".draining.is_set()", ".deadline_passed.is_set()")
     deployment = Deployment(service, answers, delay=delay)
     with deployment.running():
         answered = under_load(deployment.url, deployment.replace_each_twice)

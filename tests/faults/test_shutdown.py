@@ -200,12 +200,16 @@ def test_a_resource_that_cannot_be_opened_is_an_error(service: Path, name: str, 
     ("name", "path", "old", "new"),
     [
         pytest.param(
-            "granian", "runtime/draining.py", "    self.listeners.add(listener)", "    pass", id="nobody is told"
+            "granian", "runtime/server/shutdown.py", "    self.listeners.add(listener)", "    pass", id="nobody is told"
         ),
-        pytest.param("uvicorn", "runtime/requests/health.py", ".draining.is", ".over.is", id="ready to the last"),
-        pytest.param("uvicorn", "runtime/requests/handler.py", ".draining.is", ".over.is", id="connections stay"),
         pytest.param(
-            "uvicorn", "runtime/server.py", "await super().shutdown(sockets)", "return", id="requests are cut"
+            "uvicorn", "runtime/requests/health.py", ".draining.is", ".deadline_passed.is", id="ready to the last"
+        ),
+        pytest.param(
+            "uvicorn", "runtime/requests/handler.py", ".draining.is", ".deadline_passed.is", id="connections stay"
+        ),
+        pytest.param(
+            "uvicorn", "runtime/server/uvicorn.py", "await super().shutdown(sockets)", "return", id="requests are cut"
         ),
     ],
 )

@@ -48,7 +48,7 @@ async def stream(request: HttpRequest) -> StreamingHttpResponse:
 
 async def endless(request: HttpRequest) -> StreamingHttpResponse:
     """Stream lines until the service stops."""
-    from runtime.draining import until_stopping
+    from runtime.server.shutdown import until_stopping
 
     return StreamingHttpResponse(until_stopping(ticks(float("inf"))))
 

@@ -184,6 +184,7 @@ ROOT_URLCONF = "config.urls"
 JSON_ONLY_PATHS = ("/api/",)
 CSRF_FAILURE_VIEW = "runtime.requests.error_views.csrf_failure"
 ASGI_APPLICATION = "config.asgi.application"
+ASGI_SERVER = "runtime.server.{{ cookiecutter.asgi_server }}"
 
 TEMPLATES = [
     {

@@ -1,6 +1,6 @@
 """Builds the ASGI application: which wrapper goes around which.
 
-Lifespan                    opens what a process shares before its first request, and closes it after the last
+LifespanMiddleware                    opens what a process shares before its first request, and closes it after the last
   TrustedProxiesMiddleware  takes the client's address and scheme from trusted proxies, before anything uses them
     LentThreads             lends worker threads to the blocking calls of everything inside
       http                  Django: `settings.MIDDLEWARE`, URLs, views
@@ -13,19 +13,20 @@ from django.utils.module_loading import import_string
 
 from runtime.asgi import Application
 from runtime.development.watchdog import watched_loop
-from runtime.lifespan import RESOURCES, Lifespan
 from runtime.requests.handler import get_django_application
 from runtime.requests.proxies import TrustedProxiesMiddleware
+from runtime.server.lifespan import RESOURCES, LifespanMiddleware
 from runtime.threads.pool import LentThreads, drained_threads
 from runtime.websockets.refusal import RefuseWebSocketMiddleware
 
 
-def get_asgi_application(websocket_urlpatterns: str | None = None, resources: Iterable[str] = ()) -> Lifespan:
+def get_asgi_application(websocket_urlpatterns: str | None = None, resources: Iterable[str] = ()) -> LifespanMiddleware:
     """Set Django up, and return the ASGI application.
 
     `websocket_urlpatterns` is the dotted path of the routes to the consumers. Without it, every WebSocket handshake is
-    refused. `resources` are dotted paths of context managers that the service's own code needs (see `Lifespan`). They
-    are paths because code that uses models can only be imported once Django is set up.
+    refused. `resources` are dotted paths of context managers that the service's own code needs, as
+    `LifespanMiddleware` describes them. They are paths because code that uses models can only be imported once Django
+    is set up.
     """
     http = get_django_application()
     protocols: Application = RefuseWebSocketMiddleware(http)
@@ -33,4 +34,4 @@ def get_asgi_application(websocket_urlpatterns: str | None = None, resources: It
         with_websockets = import_string("runtime.websockets.application.with_websockets")
         protocols = with_websockets(http, import_string(websocket_urlpatterns))
     app = TrustedProxiesMiddleware(LentThreads(protocols))
-    return Lifespan(app, *RESOURCES, drained_threads, *map(import_string, resources), watched_loop)
+    return LifespanMiddleware(app, *RESOURCES, drained_threads, *map(import_string, resources), watched_loop)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def watched_loop() -> AsyncIterator[None]:
-    """With DEBUG, log where the code was that has kept the event loop from everything else (see `runtime.lifespan`).
+    """With DEBUG, log the stack of code that blocks the event loop (see `runtime.server.lifespan`).
 
     asyncio's own debug mode tells it afterwards, and only which task it was; other event loops do not tell it at all.
     """

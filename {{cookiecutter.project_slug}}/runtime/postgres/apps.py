@@ -11,11 +11,11 @@ class PostgresConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what PostgreSQL adds."""
-        from runtime.lifespan import RESOURCES
         from runtime.migration_locks import MIGRATION_LOCKS
         from runtime.postgres import checks  # noqa: F401
         from runtime.postgres.advisory_lock import migration_lock
         from runtime.postgres.pool import connection_pools
+        from runtime.server.lifespan import RESOURCES
 
         MIGRATION_LOCKS["postgresql"] = migration_lock
         RESOURCES.append(connection_pools)

@@ -51,7 +51,7 @@ def give_up(pool: ConnectionPool) -> None:
 
 @asynccontextmanager
 async def connection_pools() -> AsyncIterator[None]:
-    """Limit how long a server's connections wait, and close their pools when it stops (see `runtime.lifespan`).
+    """Limit how long a server's connections wait, and close their pools when it stops (see `runtime.server.lifespan`).
 
     Commands have no such limits: a migration may take hours. So they are not in settings.DATABASES.
     """

@@ -22,13 +22,13 @@ from django.urls import set_script_prefix, set_urlconf
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
-from runtime.draining import get_stop
 from runtime.requests.body import read_body, refuse_body
 from runtime.requests.deadline import Deadline
 from runtime.requests.error_views import json_not_found
 from runtime.requests.errors import is_json_only
 from runtime.requests.headers import RequestRefusedError, check_headers
 from runtime.requests.outages import answer_outages, answer_timeout
+from runtime.server.shutdown import get_shutdown_state
 from runtime.threads.pool import LentThread, call_after_running_calls, give_back_thread
 
 # Django's own receivers of the signals that a request starts and has finished: on the event loop none of them blocks.
@@ -112,7 +112,7 @@ class Handler(ASGIHandler):
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
         """Send a response, which a slow client may make last, without the thread that its view has borrowed."""
-        if get_stop().draining.is_set():
+        if get_shutdown_state().draining.is_set():
             # The next request needs a new connection, which leads to a process that stays.
             response.headers["Connection"] = "close"
         if not response.streaming or response.is_async:  # type: ignore[attr-defined]

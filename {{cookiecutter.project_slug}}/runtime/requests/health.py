@@ -9,7 +9,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
-from runtime.draining import get_stop
+from runtime.server.shutdown import get_shutdown_state
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ async def live(request: HttpRequest) -> JsonResponse:
 @never_cache
 async def ready(request: HttpRequest) -> JsonResponse:
     """Answer 200 when every dependency is up, 503 when one is not, and say which; or that the service is stopping."""
-    if get_stop().draining.is_set():
+    if get_shutdown_state().draining.is_set():
         return report("stopping")
     states = await asyncio.gather(*map(answers, DEPENDENCIES))
     dependencies = {name: "ok" if up else "down" for name, up in zip(DEPENDENCIES, states, strict=True)}

@@ -38,7 +38,7 @@ def get_client() -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def shared_client() -> AsyncIterator[httpx.AsyncClient]:
-    """Make the client before the first request needs it, and close it after the last (see `runtime.lifespan`)."""
+    """Make the client before the first request, and close it after the last one (see `runtime.server.lifespan`)."""
     async with get_client() as client:
         try:
             yield client

@@ -1,0 +1,1 @@
+"""The tests of the machinery, which mirror its packages."""

@@ -3,6 +3,6 @@
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from runtime.lifespan import Lifespan
+from runtime.server.lifespan import LifespanMiddleware
 
-application: Lifespan = import_string(settings.ASGI_APPLICATION)
+application: LifespanMiddleware = import_string(settings.ASGI_APPLICATION)

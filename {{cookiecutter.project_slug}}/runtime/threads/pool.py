@@ -456,7 +456,7 @@ class TidyExecutor(ThreadPoolExecutor):
 
 @asynccontextmanager
 async def drained_threads() -> AsyncIterator[None]:
-    """End the threads when the server stops, after what they are doing (see `runtime.lifespan`)."""
+    """End the threads when the server stops, after what they are doing (see `runtime.server.lifespan`)."""
     asyncio.get_running_loop().set_default_executor(TidyExecutor())
     yield
     pools = (get_threads(), get_hashing_threads())

@@ -15,7 +15,7 @@ from django.db import InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
 from runtime.asgi import Application, Receive, Scope, Send
-from runtime.draining import get_stop
+from runtime.server.shutdown import get_shutdown_state
 
 # Close codes. README.md lists them for those who write clients.
 GOING_AWAY = 1001
@@ -193,7 +193,7 @@ class Sockets:
         socket = Socket(receive, send)
         open_sockets.add(socket)
         try:
-            with get_stop().told(partial(socket.end, SERVICE_RESTART)):
+            with get_shutdown_state().notify_on_stop(partial(socket.end, SERVICE_RESTART)):
                 await socket.serve(self.application, {**scope, "end": socket.end})
         finally:
             open_sockets.discard(socket)

@@ -1,4 +1,4 @@
-"""`manage.py runserver`: the ASGI application on the service's own server, and again when its code changes."""
+"""`manage.py runserver`: serves the ASGI application and restarts the server when the code changes."""
 
 import signal
 import socket
@@ -12,15 +12,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.core.management.commands import runserver
+from django.db import connections
 from django.utils.autoreload import get_child_arguments
 
-# {% if cookiecutter.use_postgres %}
-from runtime.postgres.pool import close_pools
-# {% endif %}
 from runtime.server import serve
 
-# Seconds that the server has to stop: of itself after Ctrl-C, and once it is asked to.
+# Seconds that the server has to stop after Ctrl-C, which a terminal also sends to the server, before it gets SIGTERM.
 CTRL_C_TIMEOUT = 2
+# Seconds that the server has to stop after SIGTERM, before it is killed.
 STOP_TIMEOUT = 15
 
 
@@ -47,17 +46,15 @@ class Command(runserver.Command):
         if not options["skip_checks"]:
             self.check(display_num_errors=True)
         self.check_migrations()
-        # {% if cookiecutter.use_postgres %}
-        # A server may fork, and a pool does not survive that.
-        close_pools()
-        # {% endif %}
+        close_connection_pools()
         address = f"[{self.addr}]" if self.use_ipv6 else self.addr
         self.stdout.write(f"Serving {settings.ASGI_APPLICATION} at http://{address}:{self.port}/ (Ctrl-C stops it)")
         self.stdout.flush()
-        # Before the server has its own handler, and after: Python would die of it without its exit handlers.
+        # Exit through `sys.exit` so that atexit handlers run: they stop the development PostgreSQL. The server replaces
+        # this handler while it runs.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
-            serve(":".join(settings.ASGI_APPLICATION.rsplit(".", 1)), self.addr, int(self.port))
+            serve(self.addr, int(self.port))
         except KeyboardInterrupt:
             sys.exit(0)
 
@@ -75,10 +72,20 @@ class Command(runserver.Command):
                 ) from error
 
 
+def close_connection_pools() -> None:
+    """Close the connection pools that the checks have opened: a pool does not survive a fork of the server."""
+    for connection in connections.all(initialized_only=True):
+        # Only some database backends have pools.
+        if hasattr(connection, "close_pool"):
+            connection.close()
+            connection.close_pool()
+
+
 def run_and_reload(command: list[str], directory: Path) -> None:
     """Run a command until SIGINT or SIGTERM, and anew after each change to the code in a directory.
 
-    Unlike Django's reloader it stops the server instead of killing it, so that what is open is closed.
+    Unlike Django's reloader it stops the server gracefully. `watchfiles.run_process` would kill a server that has not
+    stopped after 5 seconds, which is less than SHUTDOWN_GRACE and the closing of the lifespan take.
     """
     from watchfiles import watch  # a development dependency
 
@@ -90,7 +97,7 @@ def run_and_reload(command: list[str], directory: Path) -> None:
             next(watch(*watched(directory), watch_filter=is_code, stop_event=stopped), None)
         except KeyboardInterrupt:
             stopped.set()
-            # A terminal has sent it to the server as well, and a second signal at once would hurry it.
+            # A terminal has sent SIGINT to the server as well. A second signal would cut its requests off.
             wait(process, CTRL_C_TIMEOUT)
         process.terminate()
         if not wait(process, STOP_TIMEOUT):

@@ -57,7 +57,7 @@ def test_serves_the_application() -> None:
     finally:
         signal.signal(signal.SIGTERM, terminate)
 
-    serve.assert_called_once_with("config.asgi:application", "127.0.0.1", 0)
+    serve.assert_called_once_with("127.0.0.1", 0)
 
 
 def test_runs_itself_in_a_child_to_reload() -> None:

@@ -1,4 +1,4 @@
-"""What opens and closes with the server, and what the server is told."""
+"""The lifespan protocol: the order of resources, and what the server hears of their exceptions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from asgiref.testing import ApplicationCommunicator
 
-from runtime.lifespan import Lifespan
+from runtime.server.lifespan import LifespanMiddleware
 
 STARTUP = {"type": "lifespan.startup"}
 SHUTDOWN = {"type": "lifespan.shutdown"}
@@ -44,7 +44,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 def server(resources: Resources, scope: str = "lifespan") -> ApplicationCommunicator:
     """Return the server's end of an application with two resources."""
-    return ApplicationCommunicator(Lifespan(application, resources.first, resources.second), {"type": scope})
+    return ApplicationCommunicator(LifespanMiddleware(application, resources.first, resources.second), {"type": scope})
 
 
 async def test_resources_open_in_order_and_close_in_reverse() -> None:

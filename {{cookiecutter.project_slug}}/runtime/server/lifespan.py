@@ -1,4 +1,4 @@
-"""What opens and closes with the server."""
+"""The lifespan protocol: resources that open when a server process starts and close when it stops."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -11,23 +11,23 @@ type Resource = Callable[[], AbstractAsyncContextManager[object]]
 RESOURCES: list[Resource] = []
 
 
-class Lifespan:
+class LifespanMiddleware:
     """Wrap an ASGI application so that resources open before its first request and close after its last.
 
     Django itself refuses the lifespan protocol. A server that speaks it starts and stops the resources through
     `__call__`; a test enters `running()`.
 
-    `resources` are functions without arguments that return an async context manager. They are opened in order and
-    closed in reverse; one that cannot be opened keeps the server from starting.
+    `resources` are functions without arguments that return an async context manager. They open in order and close in
+    reverse. The server does not start if one of them raises an exception.
     """
 
-    def __init__(self, application: Application, *resources: Resource) -> None:
-        self.application = application
+    def __init__(self, app: Application, *resources: Resource) -> None:
+        self.app = app
         self.resources = resources
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Hold every resource open."""
+        """Keep every resource open."""
         async with AsyncExitStack() as stack:
             for resource in self.resources:
                 await stack.enter_async_context(resource())
@@ -38,12 +38,12 @@ class Lifespan:
         if scope["type"] == "lifespan":
             await self.speak_lifespan(receive, send)
         else:
-            await self.application(scope, receive, send)
+            await self.app(scope, receive, send)
 
     async def speak_lifespan(self, receive: Receive, send: Send) -> None:
         """Answer the server's startup and shutdown events.
 
-        The exception of a resource is raised again after the server has been told, so that it is logged where it was.
+        An exception of a resource is sent to the server, then raised again, so that its traceback is logged.
         """
         await receive()
         started = False

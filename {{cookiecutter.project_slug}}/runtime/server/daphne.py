@@ -1,0 +1,187 @@
+"""Daphne: starts it, speaks the lifespan protocol, and drains it as `runtime.server.shutdown` describes."""
+
+import asyncio
+import logging
+import signal
+import sys
+from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+from daphne.access import AccessLogGenerator
+from daphne.endpoints import build_endpoint_description_strings
+from daphne.server import Server, reactor, twisted_loop
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+from runtime.asgi import Scope
+from runtime.server.daphne_connection import HEADER_TIMEOUT, LimitedConnection, LimitedRequest
+from runtime.server.shutdown import get_shutdown_state
+
+logger = logging.getLogger(__name__)
+
+
+class BackpressureServer(Server):
+    """Daphne with limits on its clients, and applications that wait for slow clients."""
+
+    def limit(self) -> None:
+        """Set the limits of future connections. Daphne calls this when it has made its factories."""
+        self.http_factory.protocol = LimitedConnection
+        self.http_factory.timeOut = HEADER_TIMEOUT
+        # Answer a malformed frame with a close code instead of dropping the connection.
+        self.ws_factory.setProtocolOptions(failByDrop=False)
+
+    def create_application(self, protocol: Any, scope: Any) -> Any:
+        """Start the application, and return the queue of what it receives."""
+        queue = super().create_application(protocol, scope)
+        if queue is not None:
+            application = self.connections[protocol]["application_instance"]
+            application.add_done_callback(partial(self.application_done, protocol))
+        return queue
+
+    def application_done(self, protocol: Any, application: asyncio.Future[None]) -> None:
+        """Log the error that an application has raised, and end the response that it has not completed.
+
+        Daphne does this in `application_checker`, which ends for good when the error comes after the first part of a
+        response. Daphne then keeps every connection in memory forever.
+        """
+        details = self.connections.get(protocol, {})
+        if details.pop("application_instance", None) is None:
+            return
+        error = None if application.cancelled() else application.exception()
+        if error is not None:
+            logger.error("Exception inside application: %s", error, exc_info=error)
+        if "disconnected" not in details and (error is not None or isinstance(protocol, LimitedRequest)):
+            protocol.handle_exception(error)
+
+    async def handle_reply(self, protocol: Any, message: Any) -> None:
+        """Send one message of the application, and wait until the client has room for the next.
+
+        Daphne itself does not wait, and buffers without limit what a slow client does not read.
+        """
+        if "disconnected" in self.connections.get(protocol, {"disconnected": True}):
+            # An application that waits for nothing else can be cancelled here.
+            await asyncio.sleep(0)
+            return
+        if not isinstance(protocol, LimitedRequest):
+            await self.send_to_websocket(protocol, message)
+            return
+        connection, more = protocol.channel, message.get("more_body", False)
+        if more and connection.has_unsent_data():
+            connection.expect_reading()
+        await super().handle_reply(protocol, message)
+        if more:
+            await connection.outgoing.has_room.wait()
+
+    async def send_to_websocket(self, protocol: Any, message: Any) -> None:
+        """Send one message to a WebSocket. A service without Channels only refuses handshakes."""
+        await super().handle_reply(protocol, message)
+
+
+class DrainedServer(BackpressureServer):
+    """Daphne with the lifespan protocol and a graceful shutdown."""
+
+    def run(self) -> None:
+        """Serve until SIGINT or SIGTERM. Exit with a message if the application cannot start or stop."""
+        # Open connections, and the ports that the server listens on.
+        self.channels: WeakSet[Any] = WeakSet()
+        self.ports: list[Any] = []
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
+        lifespan = twisted_loop.create_task(self.application(scope, self.events.get, self.answers.put))
+        self.send_event("lifespan.startup")
+        stopping = twisted_loop.create_task(self.drain())
+        self.ready_callable = self.limit
+        try:
+            super().run()
+        finally:
+            stopping.cancel()
+            self.send_event("lifespan.shutdown")
+            twisted_loop.run_until_complete(lifespan)
+        if self.abort_start:
+            sys.exit(1)
+
+    def send_event(self, event: str) -> None:
+        """Send the application an event, and wait until it has acted on it."""
+        self.events.put_nowait({"type": event})
+        answer = twisted_loop.run_until_complete(self.answers.get())
+        if answer["type"] != f"{event}.complete":
+            sys.exit(f"{answer['type']}: {answer['message']}")
+
+    def listen_success(self, port: Any) -> None:
+        """Note where the server listens."""
+        super().listen_success(port)
+        self.ports.append(port)
+
+    def create_application(self, protocol: Any, scope: Scope) -> Any:
+        """Start the application for a request."""
+        # Daphne would let every client set it with the header Daphne-Root-Path.
+        scope["root_path"] = self.root_path
+        return super().create_application(protocol, scope)
+
+    def protocol_connected(self, protocol: Any) -> None:
+        """Note the connection of a request, or of what a request became."""
+        super().protocol_connected(protocol)
+        if hasattr(protocol, "channel"):
+            self.channels.add(protocol.channel)
+
+    async def handle_reply(self, protocol: Any, message: Any) -> None:
+        """Send what the application says, and act on it."""
+        if (b"Connection", b"close") in message.get("headers", ()) and protocol.channel is not None:
+            # Daphne itself would send the header, but keep the connection open.
+            protocol.channel.persistent = False
+        await super().handle_reply(protocol, message)
+
+    async def drain(self) -> None:
+        """Wait for the shutdown; let requests finish until the deadline, then close the connections that are left."""
+        state = get_shutdown_state()
+        twisted_loop.add_signal_handler(signal.SIGINT, state.request, True)
+        twisted_loop.add_signal_handler(signal.SIGTERM, state.request)
+        await state.stopping.wait()
+        for port in self.ports:
+            port.stopListening()
+        await state.wait_for_listeners()
+        for channel in list(self.channels):
+            if channel.requests:
+                channel.persistent = False
+            else:
+                channel.loseConnection()
+        while self.connected() and not state.deadline_passed.is_set():  # noqa: ASYNC110 (Twisted has no event)
+            await asyncio.sleep(0.05)
+        for channel in self.connected():
+            channel.transport.abortConnection()
+        # These applications receive a disconnect event and end.
+        applications = [
+            details["application_instance"]
+            for details in self.connections.values()
+            if "application_instance" in details
+        ]
+        if applications:
+            await asyncio.wait(applications, timeout=self.application_close_timeout)
+        reactor.stop()
+
+    def connected(self) -> list[Any]:
+        """Return the connections that are still there."""
+        return [channel for channel in list(self.channels) if not channel.transport.disconnected]
+
+    def kill_all_applications(self) -> None:
+        """Do nothing: there are none left."""
+
+
+def serve(application: str, host: str, port: int, workers: int = 1) -> None:
+    """Serve an application, named as `module:attribute`, until SIGINT or SIGTERM. Daphne has one process."""
+    if workers != 1:
+        raise ValueError(f"workers={workers}: Daphne runs a single process. Start the command several times instead.")
+    server_class = DrainedServer
+    if "channels" in settings.INSTALLED_APPS:
+        server_class = import_string("runtime.server.daphne_websocket.WebSocketServer")
+    server_class(
+        import_string(application.replace(":", ".")),
+        endpoints=build_endpoint_description_strings(host=host, port=port),
+        # DrainedServer has its own signal handlers.
+        signal_handlers=False,
+        # Seconds that a consumer has to accept a WebSocket.
+        websocket_connect_timeout=5,
+        action_logger=AccessLogGenerator(sys.stdout),
+    ).run()

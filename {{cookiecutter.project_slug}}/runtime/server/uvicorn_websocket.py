@@ -1,0 +1,54 @@
+"""uvicorn's WebSocket connections, which close cleanly when a client breaks the protocol."""
+
+from typing import Any
+
+from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+from runtime.server.uvicorn_protocol import send_refusal
+
+
+class WebSocketLimitProtocol(WebSocketsSansIOProtocol):
+    """A WebSocket whose client may break the rules in ways of which uvicorn itself logs a traceback."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; leave a client that does not wait until it is accepted."""
+        if self.handshake_initiated and not self.handshake_complete:
+            self.transport.close()
+        else:
+            super().data_received(data)
+
+    def handle_connect(self, event: Request) -> None:
+        """Start the application; refuse a handshake that breaks the rules."""
+        response = self.conn.accept(event)
+        if response.status_code == 101:
+            super().handle_connect(event)
+            return
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        message = response.body.decode().partition("\n")[0]
+        headers = [(name.encode(), value.encode("latin-1")) for name, value in event.headers.raw_items()]
+        send_refusal(self.transport, response.status_code, message, headers)
+
+    async def send(self, message: Any) -> None:
+        """Send a message; raise ClientDisconnected once the connection is closing, for whatever reason.
+
+        uvicorn raises RuntimeError after a frame that breaks the rules, until the application has received the event.
+        """
+        await self.writable.wait()
+        if self.close_sent or self.transport.is_closing():
+            raise ClientDisconnected
+        await super().send(message)
+
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on; close the socket for text that is not UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                self.frames = [b"".join(self.frames)]
+                self.frames[0].decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(1007)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
