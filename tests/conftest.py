@@ -61,7 +61,7 @@ class Shared(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         """Return what tests that belong together have in common: a combination, a site, a replay, or else nothing."""
         path, _, name = nodeid.rpartition("tests/")[2].partition("::")
-        if path == "test_combinations.py" or (path.startswith("browser/") and "[" in name):
+        if "[" in name and (path == "test_combinations.py" or path.startswith("browser/")):
             return name[name.index("[") :]
         return path if path == "test_equivalence.py" else nodeid
 
