@@ -38,7 +38,7 @@ TRY_AGAIN_LATER, SESSION_ENDED = 1013, 4401
 # Lines that a server may log when its channel layer is down, and none but these.
 DOWN = re.compile(
     r".* WARNING runtime\.(channel_layer|sockets|health)\b.*"
-    r"( Sockets are closed with 1013: .*| Nobody is told of .*| channel_layer is down: .*)"
+    r"( Sockets are closed with 1013: .*| Channel layer unavailable; dropped .*| channel_layer is down: .*)"
 )
 
 

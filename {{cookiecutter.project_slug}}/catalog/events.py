@@ -9,7 +9,7 @@ from django.db.models.signals import post_save
 from django.dispatch import receiver
 
 from catalog.models import Product
-from runtime.websockets.channel_layer import tell
+from runtime.websockets.channel_layer import group_send
 
 # The channel layer's group of all sockets of the feed.
 PRODUCTS = "products"
@@ -29,5 +29,5 @@ def announce_when_committed(instance: Product, using: str, raw: bool = False, **
 
 @async_to_sync
 async def announce(product: dict[str, object]) -> None:
-    """Send a product to every socket of the feed. If the channel layer is down, drop the message and log it."""
-    await tell(PRODUCTS, {"type": "product.saved", "product": product})
+    """Send a product to every socket of the feed, as far as the channel layer is available (see `group_send`)."""
+    await group_send(PRODUCTS, {"type": "product.saved", "product": product})

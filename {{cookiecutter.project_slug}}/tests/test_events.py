@@ -42,8 +42,7 @@ class FailureTests(TransactionTestCase):
 
         assert await Product.objects.acount() == 1
         [line] = logs.output
-        assert "product.saved" in line
-        assert line.endswith("no Valkey")
+        assert line.endswith('Channel layer unavailable; dropped "product.saved" for group "products": no Valkey')
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, parse_cookie
 
 from runtime.asgi import Application, Receive, Scope, Send
-from runtime.websockets.channel_layer import tell
+from runtime.websockets.channel_layer import group_send
 from runtime.websockets.guard import SESSION_ENDED, forget
 
 # Seconds between two looks at whether a session is still good: it may expire, and its user's password may change.
@@ -114,8 +114,8 @@ def user_of(session: SessionBase) -> AbstractBaseUser | AnonymousUser:
 
 
 async def end_sockets_of(session_key: str) -> bool:
-    """Tell the sockets of a session, in every process, that it has ended; see `tell`."""
-    return await tell(group_of(session_key), {"type": "session.ended"})
+    """Tell the sockets of a session, in every process, that it has ended; see `group_send`."""
+    return await group_send(group_of(session_key), {"type": "session.ended"})
 
 
 def group_of(session_key: str) -> str:
