@@ -10,6 +10,7 @@ from django.core.signals import request_finished, request_started
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
+from runtime.conf import problems
 from runtime.requests import middleware
 from runtime.requests.handler import unknown_receivers
 
@@ -98,6 +99,13 @@ def check_processes(**kwargs: Any) -> Iterator[checks.CheckMessage]:
                 hint="Use a cache that they share, such as the one in the database, or set WEB_CONCURRENCY=1.",
                 id="runtime.W008",
             )
+
+
+@checks.register("runtime")
+def check_settings(**kwargs: Any) -> Iterator[checks.CheckMessage]:
+    """Refuse wrong values of the machinery's settings, and names that it does not know."""
+    for name, problem in problems().items():
+        yield checks.Error(problem, obj=name, id="runtime.E002")
 
 
 @checks.register(checks.Tags.security, deploy=True)

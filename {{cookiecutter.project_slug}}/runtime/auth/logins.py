@@ -10,9 +10,7 @@ from django.dispatch import receiver
 from django.http import HttpRequest
 
 from runtime.auth.login_refusals import refusal_of
-
-# Characters of a user name that a log line shows.
-MAX_LOGGED_NAME = 150
+from runtime.conf import conf
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +44,7 @@ def log_refused_login(request: HttpRequest | None, username: object, reason: str
 def shown(username: object) -> str:
     """Return a user name in quotes, with control characters escaped, so that it cannot forge a log line."""
     name = str(username)
-    return repr(name if len(name) <= MAX_LOGGED_NAME else f"{name[:MAX_LOGGED_NAME]}…")
+    return repr(name if len(name) <= conf.MAX_LOGGED_NAME else f"{name[: conf.MAX_LOGGED_NAME]}…")
 
 
 def client_address(request: HttpRequest | None) -> str:

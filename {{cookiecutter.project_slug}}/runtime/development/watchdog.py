@@ -11,11 +11,7 @@ from types import FrameType
 
 from django.conf import settings
 
-# Seconds that a callback may take, and seconds between two looks.
-LIMIT = 0.1
-INTERVAL = 0.05
-# Calls that are shown, innermost last.
-DEPTH = 10
+from runtime.conf import conf
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +46,15 @@ class Watchdog(threading.Thread):
 
     def run(self) -> None:
         """Ask again and again until stopped."""
-        while not self.stopped.wait(INTERVAL):
+        while not self.stopped.wait(conf.BLOCKED_LOOP_INTERVAL):
             answered = threading.Event()
             try:
                 self.loop.call_soon_threadsafe(answered.set)
             except RuntimeError:  # it is closed
                 return
-            if not answered.wait(LIMIT):
+            if not answered.wait(conf.BLOCKED_LOOP_LIMIT):
                 self.report(sys._current_frames()[self.loop_thread])
-                while not answered.wait(INTERVAL) and not self.stopped.is_set():
+                while not answered.wait(conf.BLOCKED_LOOP_INTERVAL) and not self.stopped.is_set():
                     # Once is enough.
                     pass
 
@@ -66,5 +62,5 @@ class Watchdog(threading.Thread):
         """Log what the thread of the event loop is doing, unless it only waits: for a busy machine, then."""
         if frame in self.below or frame.f_globals.get("__name__") == "selectors":
             return
-        stack = "".join(traceback.format_list(traceback.extract_stack(frame)[-DEPTH:])).rstrip()
-        logger.warning("The event loop has been blocked for %d ms:\n%s", LIMIT * 1000, stack)
+        stack = "".join(traceback.format_list(traceback.extract_stack(frame)[-conf.BLOCKED_LOOP_DEPTH :])).rstrip()
+        logger.warning("The event loop has been blocked for %d ms:\n%s", conf.BLOCKED_LOOP_LIMIT * 1000, stack)

@@ -14,9 +14,10 @@ from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from runtime.conf import conf
+
 # PostgreSQL has a lock of this number in each database. The number is "migrate" in ASCII.
 LOCK_ID = int.from_bytes(b"migrate")
-POLL_INTERVAL = 0.5  # seconds
 
 # While the lock is held its transaction is idle, for as long as the migrations take: no timeout of the role may end it.
 # Some are missing in older releases of PostgreSQL. The name is what other processes report while they wait.
@@ -63,7 +64,7 @@ def advisory_lock(connection: BaseDatabaseWrapper, report: Callable[[str], None]
             # A transaction that waited for the lock would block the holder's CREATE INDEX CONCURRENTLY, and take one of
             # PgBouncer's connections.
             second.rollback()
-            time.sleep(POLL_INTERVAL)
+            time.sleep(conf.MIGRATION_LOCK_POLL_INTERVAL)
         yield
     finally:
         second.close()

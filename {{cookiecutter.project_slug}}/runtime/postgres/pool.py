@@ -12,8 +12,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg.abc import RV, PQGen
 from psycopg_pool import ConnectionPool
 
-# Seconds that PostgreSQL has to say that it has given a statement up. Beyond them it is taken for gone.
-GRACE = 2.0
+from runtime.conf import conf
 
 
 class ImpatientConnection(psycopg.Connection[Any]):
@@ -24,7 +23,7 @@ class ImpatientConnection(psycopg.Connection[Any]):
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         """Do what is to be done on the connection. Raises OperationalError when the server does not answer in time."""
-        limit = settings.DATABASE_STATEMENT_TIMEOUT + GRACE
+        limit = settings.DATABASE_STATEMENT_TIMEOUT + conf.STATEMENT_GRACE
         try:
             return super().wait(gen, interval=interval, timeout=limit if timeout is None else min(limit, timeout))
         except psycopg.errors._WaitTimeout:

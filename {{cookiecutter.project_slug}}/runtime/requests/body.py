@@ -13,13 +13,8 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIRequest
 
 from runtime.asgi import Receive, Scope, Send
+from runtime.conf import conf
 from runtime.requests.headers import RequestRefusedError, answer_refused, cannot_store, check_size
-
-# Bytes a second that come on average, however slow the line of a client is.
-MIN_BYTES_PER_SECOND = 10_000
-# Seconds for which the rest of a body that was refused is thrown away. A connection that is closed before it has come
-# is reset, and then many a client never reads why.
-LINGERING_CLOSE_TIMEOUT = 2.0
 
 
 async def read_body(scope: Scope, receive: Receive) -> IO[bytes]:
@@ -62,7 +57,7 @@ async def spool(message: Mapping[str, Any], receive: Receive) -> IO[bytes]:
             if is_last:
                 unless_complete.pop_all()
                 return body
-            behind = max(0.0, now() - started - size / MIN_BYTES_PER_SECOND)
+            behind = max(0.0, now() - started - size / conf.MIN_BYTES_PER_SECOND)
             message = await receive_within(settings.REQUEST_BODY_TIMEOUT - behind, receive)
     raise RequestAborted
 
@@ -103,7 +98,7 @@ async def refuse_body(refused: RequestRefusedError, scope: Scope, receive: Recei
     )
     await send({"type": "http.response.body", "body": response.content, "more_body": True})
     with suppress(TimeoutError):
-        async with asyncio.timeout(LINGERING_CLOSE_TIMEOUT):
+        async with asyncio.timeout(conf.LINGERING_CLOSE_TIMEOUT):
             while (await receive()).get("more_body", False):
                 # Thrown away.
                 pass

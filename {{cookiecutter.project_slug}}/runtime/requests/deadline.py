@@ -3,8 +3,7 @@
 import asyncio
 from types import TracebackType
 
-# Seconds that cancelled code has to clean up, before it is cancelled again.
-CLEANUP_TIMEOUT = 0.5
+from runtime.conf import conf
 
 
 class Deadline:
@@ -40,7 +39,7 @@ class Deadline:
         """Cancel the code inside, now and again."""
         self.cancellations += 1
         self.task.cancel()
-        self.timer = asyncio.get_running_loop().call_later(CLEANUP_TIMEOUT, self.cancel)
+        self.timer = asyncio.get_running_loop().call_later(conf.CLEANUP_TIMEOUT, self.cancel)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

@@ -8,11 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 from django.utils.log import log_response
 
+from runtime.conf import conf
 from runtime.requests import health
 from runtime.requests.errors import refusal
-
-# Seconds after which a client may try again to send a body that could not be stored.
-RETRY_AFTER = 30
 
 
 class RequestRefusedError(Exception):
@@ -60,7 +58,7 @@ def answer_refused(refused: RequestRefusedError, request: HttpRequest) -> HttpRe
     """Return the response to a refused request, and log the reason in one line."""
     response = refusal(refused.status, str(refused), request)
     if refused.status == 503:
-        response["Retry-After"] = str(RETRY_AFTER)
+        response["Retry-After"] = str(conf.STORAGE_RETRY_AFTER)
     log_response(
         "%s: %s: %s",
         response.reason_phrase,

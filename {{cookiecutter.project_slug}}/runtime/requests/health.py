@@ -9,12 +9,10 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
+from runtime.conf import conf
 from runtime.server.shutdown import get_shutdown_state
 
 logger = logging.getLogger(__name__)
-
-# Seconds after which a dependency that has not answered counts as down: whoever asks does not wait for long either.
-TIMEOUT = 2.0
 
 
 async def database() -> None:
@@ -36,7 +34,7 @@ DEPENDENCIES: dict[str, Callable[[], Awaitable[None]]] = {"database": database}
 async def answers(name: str) -> bool:
     """Tell whether a dependency is up; log why not."""
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(conf.HEALTH_TIMEOUT):
             await DEPENDENCIES[name]()
     except Exception as error:  # whatever it is, the answer is "not ready"
         logger.warning("%s is down: %s", name, str(error) or type(error).__name__)

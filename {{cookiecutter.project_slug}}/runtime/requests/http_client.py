@@ -14,10 +14,9 @@ from weakref import WeakKeyDictionary
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-ssl_context = cache(httpx.create_ssl_context)
+from runtime.conf import conf
 
-# Calls that may be open at once, and connections kept for the next ones. A call beyond that waits for a connection.
-LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+ssl_context = cache(httpx.create_ssl_context)
 
 # Connections belong to the event loop that opened them. A server has one loop; a test run has many.
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
@@ -30,7 +29,11 @@ def get_client() -> httpx.AsyncClient:
     if client is None:
         # No cookies: what one call was told must not be sent with those of other users.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-        transport = AiohttpTransport(verify=ssl_context(), limits=LIMITS)
+        limits = httpx.Limits(
+            max_connections=conf.MAX_CLIENT_CONNECTIONS,
+            max_keepalive_connections=conf.MAX_KEEPALIVE_CLIENT_CONNECTIONS,
+        )
+        transport = AiohttpTransport(verify=ssl_context(), limits=limits)
         client = httpx.AsyncClient(transport=transport, cookies=no_cookies)
         _clients[loop] = client
     return client

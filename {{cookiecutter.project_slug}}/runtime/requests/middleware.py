@@ -27,6 +27,7 @@ from django.middleware import clickjacking, common, csp, csrf, http, locale, sec
 from django.utils.functional import SimpleLazyObject
 
 from runtime.auth.login_refusals import replace_if_throttled
+from runtime.conf import conf
 from runtime.requests.headers import answers_any_host
 from runtime.requests.outages import answer_outages
 
@@ -35,9 +36,6 @@ if TYPE_CHECKING or django.VERSION < (6, 2):
     from django.utils.deprecation import MiddlewareMixin
 else:
     from django.middleware import MiddlewareMixin
-
-# Bytes of a form that the event loop reads within a millisecond or two. A longer one is read in a thread.
-MAX_INLINE_FORM_SIZE = 8 * 1024
 
 
 class OnTheLoop(MiddlewareMixin):
@@ -208,4 +206,4 @@ def reading_form_may_block(request: HttpRequest) -> bool:
         return bool(request.content_type == "multipart/form-data")
     # A body that comes in chunks does not say how long it is.
     length: str = request.META.get("CONTENT_LENGTH") or ""
-    return not length.isdecimal() or int(length) > MAX_INLINE_FORM_SIZE
+    return not length.isdecimal() or int(length) > conf.MAX_INLINE_FORM_SIZE

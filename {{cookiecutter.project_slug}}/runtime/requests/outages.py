@@ -10,10 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.log import log_response
 
+from runtime.conf import conf
 from runtime.requests.errors import error_response, with_headers
 
-# Seconds after which a client may as well try again.
-RETRY_AFTER = 5
 # No space left on a device, or none left for this user.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -57,7 +56,7 @@ def explain(request: HttpRequest, status: int, message: str, reason: str) -> Htt
     """Return the response that says what is wrong, as JSON or as a page, and log the reason."""
     response = error_response(request, status, message)
     if status == 503:
-        response["Retry-After"] = str(RETRY_AFTER)
+        response["Retry-After"] = str(conf.OUTAGE_RETRY_AFTER)
     # No traceback for each of what may be thousands: the fault is elsewhere.
     log_response(
         "%s: %s: %s", response.reason_phrase, request.path, reason, response=response, request=request, level="warning"

@@ -15,7 +15,8 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from runtime.asgi import Scope
-from runtime.server.daphne_connection import HEADER_TIMEOUT, LimitedConnection, LimitedRequest
+from runtime.conf import conf
+from runtime.server.daphne_connection import LimitedConnection, LimitedRequest
 from runtime.server.shutdown import get_shutdown_state
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class BackpressureServer(Server):
     def limit(self) -> None:
         """Set the limits of future connections. Daphne calls this when it has made its factories."""
         self.http_factory.protocol = LimitedConnection
-        self.http_factory.timeOut = HEADER_TIMEOUT
+        self.http_factory.timeOut = conf.HEADER_TIMEOUT
         # Answer a malformed frame with a close code instead of dropping the connection.
         self.ws_factory.setProtocolOptions(failByDrop=False)
 

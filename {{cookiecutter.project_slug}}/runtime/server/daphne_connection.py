@@ -13,15 +13,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from twisted.web.http import NO_BODY_CODES, HTTPChannel
 
-from runtime.requests.body import LINGERING_CLOSE_TIMEOUT, MIN_BYTES_PER_SECOND
+from runtime.conf import conf
 from runtime.requests.errors import as_http1, refusal
 from runtime.requests.headers import RequestRefusedError, answer_refused, cannot_store, check_headers, check_size
 
-# Seconds that the headers of a request may take, from the first of the connection or the end of the last request.
-HEADER_TIMEOUT = 10
-# Bytes that the operating system takes before the client has room for them. By default it takes megabytes, and while a
-# slow client reads those, no progress would be seen.
-SEND_BUFFER_SIZE = 128 * 1024
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
@@ -177,7 +172,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
         """Handle the request."""
         if not self.refused:
             # Twisted gives the next request's headers the time that this request's body had.
-            self.timeOut = HEADER_TIMEOUT
+            self.timeOut = conf.HEADER_TIMEOUT
             super().allContentReceived()
 
     @override
@@ -197,7 +192,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
             except RequestRefusedError as refused:
                 self.refuse(refused)
                 return
-            behind = max(0.0, time.monotonic() - self.body_started - size / MIN_BYTES_PER_SECOND)
+            behind = max(0.0, time.monotonic() - self.body_started - size / conf.MIN_BYTES_PER_SECOND)
             self.setTimeout(max(0.0, settings.REQUEST_BODY_TIMEOUT - behind))
 
     @override
@@ -234,7 +229,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
         """Cut the connection off if the client reads nothing for a while, before everything is sent."""
         if self.write_timer is None:
             if TCP_NOTSENT_LOWAT is not None:
-                self.transport.getHandle().setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, SEND_BUFFER_SIZE)
+                self.transport.getHandle().setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, conf.SEND_BUFFER_SIZE)
             self.transport.writeSomeData = self.send_some
             self.write_timer = self.callLater(settings.RESPONSE_WRITE_TIMEOUT, self.cut)
 
@@ -268,7 +263,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
         elif self.has_unsent_data():
             # The client cannot know yet that the next request is expected.
             self.expect_reading()
-            self.setTimeout(HEADER_TIMEOUT)
+            self.setTimeout(conf.HEADER_TIMEOUT)
         elif not self.line_mode:
             self.refuse(RequestRefusedError(408, "The body took too long to arrive."))
         elif self.requests or self._buffer:
@@ -300,7 +295,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
         # Nothing more of what has come is parsed.
         self.paused = True
         self.transport.write(as_http1(response))
-        self.setTimeout(LINGERING_CLOSE_TIMEOUT)
+        self.setTimeout(conf.LINGERING_CLOSE_TIMEOUT)
 
     def read_headers(self) -> HttpRequest:
         """Return what has come of the last request: its path and its headers."""

@@ -16,14 +16,11 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from runtime.asgi import Application, Receive, Scope, Send
+from runtime.conf import conf
 from runtime.requests.handler import Handler
 from runtime.server.granian_write_timeout import WriteTimeouts
 from runtime.server.shutdown import get_shutdown_state
 
-# Seconds that the headers of a request may take, from the first of the connection or the end of the last request.
-HEADER_TIMEOUT = 10
-# Seconds between the end of SHUTDOWN_GRACE and SIGKILL: the lifespan closes its resources in this time.
-CLOSING_TIMEOUT = 10
 # Signal with which the main process has a worker skip draining. A worker without a handler yet ignores it.
 SKIP_DRAIN = signal.SIGURG
 
@@ -119,9 +116,9 @@ def serve(application: str, host: str, port: int, workers: int = 1) -> None:
         backpressure=10_000,
         # With version detection, granian would wait forever for the first bytes of a connection.
         http=HTTPModes.http1,
-        http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT * 1000),
+        http1_settings=HTTP1Settings(header_read_timeout=int(conf.HEADER_TIMEOUT * 1000)),
         # Seconds until a worker that does not end is killed.
-        workers_kill_timeout=int(settings.SHUTDOWN_DELAY + settings.SHUTDOWN_GRACE) + CLOSING_TIMEOUT,
+        workers_kill_timeout=int(settings.SHUTDOWN_DELAY + settings.SHUTDOWN_GRACE) + conf.CLOSING_TIMEOUT,
         # A worker that dies is replaced; two deaths within seconds end the service.
         respawn_failed_workers=True,
     ).serve(target_loader=partial(load, port=port))

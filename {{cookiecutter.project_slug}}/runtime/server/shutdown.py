@@ -19,11 +19,7 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 
-# Seconds in which a second signal counts as the first one: a terminal sends Ctrl-C to all processes of the service, and
-# the main process forwards it to its workers.
-DUPLICATE_SIGNAL_WINDOW = 1.0
-# Seconds that the listeners of `notify_on_stop` have to end.
-LISTENER_TIMEOUT = 5.0
+from runtime.conf import conf
 
 
 class ShutdownState:
@@ -49,7 +45,7 @@ class ShutdownState:
         """Start the shutdown. If it has started already, and this is no duplicate signal, start its next phase."""
         self.begin()
         now = asyncio.get_running_loop().time()
-        if now - self.requested_at > DUPLICATE_SIGNAL_WINDOW:
+        if now - self.requested_at > conf.DUPLICATE_SIGNAL_WINDOW:
             self.requested_at = now
             if self.stopping.is_set():
                 self.deadline_passed.set()
@@ -80,7 +76,7 @@ class ShutdownState:
     async def wait_for_listeners(self) -> None:
         """Wait until the blocks of `notify_on_stop` have ended, LISTENER_TIMEOUT seconds at most."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(LISTENER_TIMEOUT):
+            async with asyncio.timeout(conf.LISTENER_TIMEOUT):
                 while self.listeners and not self.deadline_passed.is_set():  # noqa: ASYNC110 (once per process)
                     await asyncio.sleep(0.05)
 

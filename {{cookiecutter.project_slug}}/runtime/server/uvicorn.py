@@ -14,11 +14,9 @@ from django.conf import settings
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
+from runtime.conf import conf
 from runtime.server.shutdown import get_shutdown_state
 from runtime.server.uvicorn_protocol import HeaderLimitProtocol
-
-# Seconds between the end of SHUTDOWN_GRACE and SIGKILL: the lifespan closes its resources in this time.
-CLOSING_TIMEOUT = 10
 
 
 class DrainedServer(uvicorn.Server):
@@ -119,7 +117,7 @@ def serve(application: str, host: str, port: int, workers: int = 1) -> None:
         # uvicorn's messages go through the service's LOGGING.
         log_config=None,
         # A request that does not end although its connection is closed is then cancelled and logged as an error.
-        timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE) + CLOSING_TIMEOUT,
+        timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE) + conf.CLOSING_TIMEOUT,
         **options,
     )
     if workers > 1:

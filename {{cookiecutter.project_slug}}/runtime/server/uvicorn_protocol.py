@@ -9,15 +9,10 @@ from django.conf import settings
 from django.http import HttpRequest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from runtime.conf import conf
 from runtime.requests.errors import as_http1, refusal
 from runtime.server.tcp import RESET, tcp_info
 
-# Seconds that the headers of a request may take, from the first of the connection or the end of the last request.
-HEADER_TIMEOUT = 10
-# Bytes that they may have.
-MAX_HEADER_SIZE = 64 * 1024
-# Requests of a connection that may wait while an earlier one is answered.
-MAX_PIPELINED = 100
 # Errors that are found before the application is called, and what the client is told.
 REFUSALS = {
     400: "The request is malformed.",
@@ -30,7 +25,7 @@ class HeaderLimitProtocol(HttpToolsProtocol):
     """An HTTP connection with the limits that uvicorn lacks: on headers, trailers, pipelined requests and slow readers.
 
     What is received is counted, unless it is the body of a request: a client cannot make the process keep more of it
-    than MAX_HEADER_SIZE and what one read returns.
+    than conf.MAX_HEADER_SIZE and what one read returns.
     """
 
     # Bytes received since the last complete headers or part of a body.
@@ -52,7 +47,7 @@ class HeaderLimitProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect the headers of a request."""
         super().connection_made(transport)
-        self.timer = self.loop.call_later(HEADER_TIMEOUT, self.give_up)
+        self.timer = self.loop.call_later(conf.HEADER_TIMEOUT, self.give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application that its client has left."""
@@ -75,12 +70,12 @@ class HeaderLimitProtocol(HttpToolsProtocol):
             return
         if self.made_progress:
             self.header_size = 0
-        elif self.header_size > MAX_HEADER_SIZE:
+        elif self.header_size > conf.MAX_HEADER_SIZE:
             self.refuse(431)
         if self.handles_a_request():
             self.stop_timer()
         elif self.timer is None:
-            self.timer = self.loop.call_later(HEADER_TIMEOUT, self.give_up)
+            self.timer = self.loop.call_later(conf.HEADER_TIMEOUT, self.give_up)
 
     def handles_a_request(self) -> bool:
         """Tell whether there is a request whose response is not complete."""
@@ -99,14 +94,14 @@ class HeaderLimitProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start the request, unless its headers are too large or too many requests wait for their turn."""
         self.made_progress = True
-        if self.header_size > MAX_HEADER_SIZE:
+        if self.header_size > conf.MAX_HEADER_SIZE:
             # An upper bound; this is exact.
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-            if size > MAX_HEADER_SIZE:
+            if size > conf.MAX_HEADER_SIZE:
                 self.headers_too_large = True
                 # Makes the parser stop, which says that the request is invalid.
                 raise ValueError(size)
-        if len(self.pipeline) >= MAX_PIPELINED:
+        if len(self.pipeline) >= conf.MAX_PIPELINED_REQUESTS:
             raise ValueError(len(self.pipeline))
         self.reading_headers = False
         super().on_headers_complete()

@@ -25,11 +25,10 @@ from django.core.signals import request_finished, request_started
 from django.db import OperationalError, close_old_connections, connections, reset_queries
 
 from runtime.asgi import Application, Receive, Scope, Send
+from runtime.conf import conf
 
 type Work = Callable[[], None]
 
-# Seconds that blocking calls have left to return once the server stops.
-DRAIN_TIMEOUT = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -460,5 +459,5 @@ async def drained_threads() -> AsyncIterator[None]:
     asyncio.get_running_loop().set_default_executor(TidyExecutor())
     yield
     pools = (get_threads(), get_hashing_threads())
-    if not all(await asyncio.gather(*(asyncio.to_thread(pool.drain, DRAIN_TIMEOUT) for pool in pools))):
-        logger.warning("A blocking call has not returned within %s s, and is left behind.", DRAIN_TIMEOUT)
+    if not all(await asyncio.gather(*(asyncio.to_thread(pool.drain, conf.DRAIN_TIMEOUT) for pool in pools))):
+        logger.warning("A blocking call has not returned within %s s, and is left behind.", conf.DRAIN_TIMEOUT)

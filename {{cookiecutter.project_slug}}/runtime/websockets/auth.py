@@ -17,11 +17,9 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, parse_cookie
 
 from runtime.asgi import Application, Receive, Scope, Send
+from runtime.conf import conf
 from runtime.websockets.channel_layer import group_send
 from runtime.websockets.guard import SESSION_ENDED, forget
-
-# Seconds between two looks at whether a session is still good: it may expire, and its user's password may change.
-INTERVAL = 60.0
 
 
 class Sessions:
@@ -71,7 +69,7 @@ async def wait_for_end(session_key: str) -> None:
     heard = asyncio.ensure_future(layer.receive(channel))
     try:
         while await is_good(session_key):
-            await asyncio.wait({heard}, timeout=INTERVAL)
+            await asyncio.wait({heard}, timeout=conf.SESSION_CHECK_INTERVAL)
             if heard.done():
                 heard.result()
                 return

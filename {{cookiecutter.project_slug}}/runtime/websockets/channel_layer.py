@@ -14,9 +14,10 @@ from channels_redis.core import RedisChannelLayer
 from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
+from runtime.conf import conf
+
 type Message = dict[str, Any]
 
-TIMEOUT = 2.0  # seconds that `group_send` waits for the channel layer
 
 logger = logging.getLogger(__name__)
 
@@ -152,15 +153,15 @@ breaker = CircuitBreaker()
 async def group_send(group: str, message: Message) -> bool:
     """Send a message to every socket of a group, in all processes. Return False if the channel layer is unavailable.
 
-    It takes `TIMEOUT` seconds at most. After a failure, one caller at a time probes whether the layer is available
-    again, and the others return at once: each of them holds a thread. A dropped message is logged.
+    It takes `conf.CHANNEL_LAYER_TIMEOUT` seconds at most. After a failure, one caller at a time probes whether the
+    layer is available again, and the others return at once: each of them holds a thread. A dropped message is logged.
     """
     if breaker.open and breaker.probing:
         log_dropped(group, message, "another caller is probing it")
         return False
     breaker.probing = True
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(conf.CHANNEL_LAYER_TIMEOUT):
             await get_channel_layer().group_send(group, message)
     except (TimeoutError, RedisError) as error:
         breaker.open = True

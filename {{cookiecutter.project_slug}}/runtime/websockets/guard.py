@@ -15,6 +15,7 @@ from django.db import InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
 from runtime.asgi import Application, Receive, Scope, Send
+from runtime.conf import conf
 from runtime.server.shutdown import get_shutdown_state
 
 # Close codes. README.md lists them for those who write clients.
@@ -28,17 +29,6 @@ SESSION_ENDED = 4401
 # What the consumer is told, and nobody is sent: the connection was lost.
 LOST = 1006
 
-# Seconds that a consumer has to accept a socket. Less than the 5 after which a server may cut the connection.
-HANDSHAKE_TIMEOUT = 4.0
-# Seconds that a client has to take a message, once its connection holds no more of them.
-SEND_TIMEOUT = 10.0
-# Seconds to get a last message through, and seconds that client and consumer have to act on it.
-CLOSE_TIMEOUT = 1.0
-LEAVE_TIMEOUT = 2.0
-# Seconds after which a client has to connect again. A channel layer forgets who is in a group after a day.
-MAX_AGE = 12 * 60 * 60.0
-# Seconds between two lines about what is down.
-QUIET = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +58,10 @@ class Socket:
     async def serve(self, application: Application, scope: Scope) -> None:
         """Run the application until it or the socket ends; raise what it has raised."""
         loop = asyncio.get_running_loop()
-        timers = [loop.call_later(HANDSHAKE_TIMEOUT, self.give_up), loop.call_later(MAX_AGE, self.end, GOING_AWAY)]
+        timers = [
+            loop.call_later(conf.WEBSOCKET_HANDSHAKE_TIMEOUT, self.give_up),
+            loop.call_later(conf.WEBSOCKET_MAX_AGE, self.end, GOING_AWAY),
+        ]
         self.listener = asyncio.create_task(self.listen())
         talk = asyncio.create_task(self.talk(application, scope))
         either: list[asyncio.Future[Any]] = [talk, self.ended]
@@ -76,14 +69,14 @@ class Socket:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if self.ended.done():
                 await self.close(self.ended.result())
-                await asyncio.wait({self.listener, talk}, timeout=LEAVE_TIMEOUT)
+                await asyncio.wait({self.listener, talk}, timeout=conf.WEBSOCKET_LEAVE_TIMEOUT)
         finally:
             for timer in timers:
                 timer.cancel()
             for task in (self.listener, talk):
                 task.cancel()
                 task.add_done_callback(forget)
-            await asyncio.wait({self.listener, talk}, timeout=CLOSE_TIMEOUT)
+            await asyncio.wait({self.listener, talk}, timeout=conf.WEBSOCKET_CLOSE_TIMEOUT)
         if talk.done() and not talk.cancelled():
             talk.result()
 
@@ -133,7 +126,7 @@ class Socket:
         if self.is_closed or self.ended.done():
             return
         try:
-            async with asyncio.timeout(SEND_TIMEOUT):
+            async with asyncio.timeout(conf.WEBSOCKET_SEND_TIMEOUT):
                 await self.pass_on(message)
         except TimeoutError:
             self.end(TRY_AGAIN_LATER)
@@ -163,7 +156,7 @@ class Socket:
         if self.is_closed:
             return
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
+            async with asyncio.timeout(conf.WEBSOCKET_CLOSE_TIMEOUT):
                 if not self.is_accepted:
                     await self.pass_on({"type": "websocket.accept"})
                 await self.pass_on({"type": "websocket.close", "code": code})
@@ -216,6 +209,6 @@ reported: dict[type[Exception], float] = {}
 def report(error: Exception) -> None:
     """Log what is down, in one line for all the sockets that are closed for it."""
     now = asyncio.get_running_loop().time()
-    if now - reported.get(type(error), -QUIET) >= QUIET:
+    if now - reported.get(type(error), -conf.WEBSOCKET_LOG_INTERVAL) >= conf.WEBSOCKET_LOG_INTERVAL:
         reported[type(error)] = now
         logger.warning("Sockets are closed with %d: %s: %s", TRY_AGAIN_LATER, type(error).__name__, error)

@@ -15,12 +15,8 @@ from django.core.management.commands import runserver
 from django.db import connections
 from django.utils.autoreload import get_child_arguments
 
+from runtime.conf import conf
 from runtime.server import serve
-
-# Seconds that the server has to stop after Ctrl-C, which a terminal also sends to the server, before it gets SIGTERM.
-CTRL_C_TIMEOUT = 2
-# Seconds that the server has to stop after SIGTERM, before it is killed.
-STOP_TIMEOUT = 15
 
 
 class Command(runserver.Command):
@@ -98,9 +94,9 @@ def run_and_reload(command: list[str], directory: Path) -> None:
         except KeyboardInterrupt:
             stopped.set()
             # A terminal has sent SIGINT to the server as well. A second signal would cut its requests off.
-            wait(process, CTRL_C_TIMEOUT)
+            wait(process, conf.CTRL_C_TIMEOUT)
         process.terminate()
-        if not wait(process, STOP_TIMEOUT):
+        if not wait(process, conf.STOP_TIMEOUT):
             process.kill()
 
 

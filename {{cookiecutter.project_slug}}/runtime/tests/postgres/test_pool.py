@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import connection, connections
 from django.test import TransactionTestCase, override_settings
 
+from runtime.conf import conf
 from runtime.postgres import pool as database
 from runtime.postgres.pool import ImpatientConnection, connection_pools
 from runtime.threads.pool import LentThread
@@ -44,7 +45,7 @@ class DatabaseTests(TransactionTestCase):
             assert "options" not in options
             assert options["pool"]["connection_class"] is ImpatientConnection
 
-    @override_settings(DATABASE_STATEMENT_TIMEOUT=0.05 - database.GRACE)
+    @override_settings(DATABASE_STATEMENT_TIMEOUT=0.05 - conf.STATEMENT_GRACE)
     def test_a_server_that_does_not_answer_is_left(self) -> None:
         with pytest.raises(psycopg.OperationalError, match=r"has not answered within 0\.05 s"):
             # Not for long, for it sleeps on, and nobody else can drop the database meanwhile.

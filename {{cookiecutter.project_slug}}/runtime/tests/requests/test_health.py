@@ -4,7 +4,7 @@ import asyncio
 from unittest import mock
 
 import pytest
-from django.test import SimpleTestCase, TestCase
+from django.test import SimpleTestCase, TestCase, override_settings
 
 from runtime.requests import health
 
@@ -47,7 +47,7 @@ class ReadyTests(TestCase):
             assert f"{name} is down: refused" in self.log.text
 
     async def test_does_not_wait_for_a_dependency_that_hangs(self) -> None:
-        with mock.patch.dict(health.DEPENDENCIES, database=hanging), mock.patch.object(health, "TIMEOUT", 0.01):
+        with mock.patch.dict(health.DEPENDENCIES, database=hanging), override_settings(RUNTIME_HEALTH_TIMEOUT=0.01):
             response = await self.async_client.get("/health/ready")
 
         assert response.status_code == 503

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from runtime.conf import conf
 from runtime.development.hops import count_hops
-from runtime.requests.middleware import MAX_INLINE_FORM_SIZE, OnTheLoop
+from runtime.requests.middleware import OnTheLoop
 from runtime.tests.service import application
 
 
@@ -35,8 +36,8 @@ async def form_in_parts() -> AsyncIterator[bytes]:
 async def test_a_long_form_is_read_in_a_thread(client: httpx.AsyncClient) -> None:
     bodies: list[tuple[bytes | AsyncIterator[bytes], bool]] = [
         (b"a=1", False),
-        (b"a" * MAX_INLINE_FORM_SIZE, False),
-        (b"a" * (MAX_INLINE_FORM_SIZE + 1), True),
+        (b"a" * conf.MAX_INLINE_FORM_SIZE, False),
+        (b"a" * (conf.MAX_INLINE_FORM_SIZE + 1), True),
         (form_in_parts(), True),
     ]
     for body, in_a_thread in bodies:

@@ -13,8 +13,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from runtime.conf import conf
 from runtime.server import daphne
-from runtime.server.daphne_connection import HEADER_TIMEOUT, LimitedConnection
+from runtime.server.daphne_connection import LimitedConnection
 
 POST = b"POST / HTTP/1.1\r\nHost: testserver\r\n"
 GET = b"GET / HTTP/1.1\r\nHost: testserver\r\n\r\n"
@@ -38,7 +39,7 @@ def connect(application: Any = None, clock: Clock | None = None) -> tuple[Any, A
     server.connections = {}
     connection, transport = LimitedConnection(), Transport()
     connection.factory = HTTPFactory(server)
-    connection.callLater, connection.timeOut = (clock or Clock()).callLater, HEADER_TIMEOUT
+    connection.callLater, connection.timeOut = (clock or Clock()).callLater, conf.HEADER_TIMEOUT
     connection.makeConnection(transport)
     return connection, transport
 

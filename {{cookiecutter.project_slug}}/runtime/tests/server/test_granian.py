@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 
+from runtime.conf import conf
 from runtime.server import granian
 from runtime.server.granian_write_timeout import WriteTimeouts
 
@@ -15,7 +16,7 @@ def test_granian_gets_the_header_timeout_in_milliseconds() -> None:
         granian.serve("config.asgi:application", "127.0.0.1", 8000)
 
     options = main_process.call_args.kwargs
-    assert options["http1_settings"].header_read_timeout == granian.HEADER_TIMEOUT * 1000
+    assert options["http1_settings"].header_read_timeout == conf.HEADER_TIMEOUT * 1000
 
 
 def test_a_connection_that_is_not_read_is_cut() -> None:

@@ -10,7 +10,7 @@ from django.conf import LazySettings
 from django.test import AsyncClient
 
 from config.asgi import application
-from runtime.server import shutdown
+from runtime.conf import conf
 from runtime.server.shutdown import ShutdownState, get_shutdown_state, until_stopping
 
 
@@ -65,7 +65,7 @@ async def test_each_signal_starts_the_next_phase_unless_it_is_a_duplicate(monkey
     state.request()
     state.request()
     assert phase(state) == "draining"
-    monkeypatch.setattr(shutdown, "DUPLICATE_SIGNAL_WINDOW", -1)
+    monkeypatch.setattr(conf, "DUPLICATE_SIGNAL_WINDOW", -1)
     state.begin()
     assert phase(state) == "draining"
     state.request()

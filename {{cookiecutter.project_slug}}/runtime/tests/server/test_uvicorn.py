@@ -12,6 +12,7 @@ from uvicorn import Config
 from uvicorn.server import ServerState
 
 from runtime.asgi import Receive, Scope, Send
+from runtime.conf import conf
 from runtime.server import uvicorn_protocol
 
 LIVE = b"GET /health/live HTTP/1.1\r\nHost: testserver\r\n"
@@ -47,17 +48,17 @@ async def answer(*parts: bytes, application: Any = "config.asgi:application") ->
 
 @pytest.mark.parametrize("parts", [[b"GET /hea"], [LIVE], [LIVE + b"\r\n", b"GET /hea"], [LIVE + b"\r\n", b"\r\n"]])
 async def test_headers_that_do_not_end_are_not_waited_for(parts: list[bytes]) -> None:
-    with mock.patch.object(uvicorn_protocol, "HEADER_TIMEOUT", 0.1):
+    with mock.patch.object(conf, "HEADER_TIMEOUT", 0.1):
         assert (await answer(*parts)).split(b"HTTP/1.1 ")[-1].startswith(b"408")
 
 
 async def test_a_silent_client_is_disconnected() -> None:
-    with mock.patch.object(uvicorn_protocol, "HEADER_TIMEOUT", 0.05):
+    with mock.patch.object(conf, "HEADER_TIMEOUT", 0.05):
         assert await answer() == b""
 
 
 async def test_headers_that_are_too_long_are_refused() -> None:
-    with mock.patch.object(uvicorn_protocol, "MAX_HEADER_SIZE", 100):
+    with mock.patch.object(conf, "MAX_HEADER_SIZE", 100):
         for parts in ([LIVE, b"X-A: " + b"a" * 100], [LIVE + b"X-A: " + b"a" * 100 + b"\r\n\r\n"]):
             assert (await answer(*parts)).startswith(b"HTTP/1.1 431 ")
 
@@ -78,7 +79,7 @@ async def list_headers(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def test_endless_trailers_are_refused() -> None:
-    with mock.patch.object(uvicorn_protocol, "MAX_HEADER_SIZE", 100):
+    with mock.patch.object(conf, "MAX_HEADER_SIZE", 100):
         request = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
         received = await answer(request, b"0\r\nX-A: ", b"a" * 200, application=list_headers)
     assert received.startswith(b"HTTP/1.1 431 ")
@@ -92,7 +93,7 @@ async def test_too_much_behind_an_unfinished_response_closes_the_connection_afte
         await proceed.wait()
         await list_headers(scope, receive, send)
 
-    with mock.patch.multiple(uvicorn_protocol, MAX_HEADER_SIZE=100, MAX_PIPELINED=1):
+    with override_settings(RUNTIME_MAX_HEADER_SIZE=100, RUNTIME_MAX_PIPELINED_REQUESTS=1):
         async with connected(slow) as (reader, writer, _):
             for part in (b"GET / HTTP/1.1\r\nA: b\r\n\r\n", waiting):
                 writer.write(part)

@@ -15,6 +15,7 @@ from django.test import TestCase, override_settings
 
 from accounts.models import User
 from runtime.asgi import Application, Receive, Scope, Send
+from runtime.conf import conf
 from runtime.tests.service import application
 from runtime.threads import pool as threads
 from runtime.threads.pool import LentThread, LentThreads, Loan, Threads, TidyExecutor, get_threads, give_back_thread
@@ -251,7 +252,7 @@ def test_there_must_be_a_thread() -> None:
 async def test_says_so_when_a_call_does_not_return(
     one_thread: Threads, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(threads, "DRAIN_TIMEOUT", 0.01)
+    monkeypatch.setattr(conf, "DRAIN_TIMEOUT", 0.01)
     release = threading.Event()
     loan = Loan(one_thread)
     loan.submit(release.wait, SECONDS)

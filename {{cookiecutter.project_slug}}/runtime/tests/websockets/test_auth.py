@@ -11,6 +11,7 @@ from django.test import TransactionTestCase, override_settings
 
 from accounts.models import User
 from runtime.asgi import Receive, Scope, Send
+from runtime.conf import conf
 from runtime.development.hops import count_hops
 from runtime.websockets import auth as sessions
 from runtime.websockets.auth import Sessions
@@ -61,7 +62,7 @@ class SessionTests(TransactionTestCase):
             self.user.set_password("another")
             await self.user.asave()
 
-        with mock.patch.object(sessions, "INTERVAL", 0.01):
+        with mock.patch.object(conf, "SESSION_CHECK_INTERVAL", 0.01):
             await self.assert_ended_by(Session.objects.all().adelete)
             await self.assert_ended_by(new_password)
             await self.assert_ended_by(lambda: User.objects.aupdate(is_active=False))

@@ -13,6 +13,7 @@ from channels.layers import InMemoryChannelLayer
 from django.test import override_settings
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from runtime.conf import conf
 from runtime.websockets import channel_layer
 from runtime.websockets.channel_layer import ChannelLayer, CircuitBreaker, Message, Reader, group_send
 
@@ -50,7 +51,7 @@ def hanging() -> Iterator[None]:
 
 
 async def test_one_caller_at_a_time_waits_for_a_layer_that_hangs(caplog: pytest.LogCaptureFixture) -> None:
-    with mock.patch.object(channel_layer, "TIMEOUT", 0.02):
+    with mock.patch.object(conf, "CHANNEL_LAYER_TIMEOUT", 0.02):
         assert await group_send("group", MESSAGE) is False
         assert await asyncio.gather(*(group_send("group", MESSAGE) for _ in range(5))) == [False] * 5
         assert Hanging.calls == 2

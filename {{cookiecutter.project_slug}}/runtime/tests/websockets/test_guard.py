@@ -85,7 +85,9 @@ async def test_a_client_that_takes_nothing_is_left() -> None:
 
     incoming.put_nowait({"type": "websocket.connect"})
     incoming.put_nowait({"type": "websocket.receive", "text": ""})
-    with mock.patch.multiple(sockets, SEND_TIMEOUT=0.01, CLOSE_TIMEOUT=0.01, LEAVE_TIMEOUT=0.01):
+    with override_settings(
+        RUNTIME_WEBSOCKET_SEND_TIMEOUT=0.01, RUNTIME_WEBSOCKET_CLOSE_TIMEOUT=0.01, RUNTIME_WEBSOCKET_LEAVE_TIMEOUT=0.01
+    ):
         await Sockets(echo)({"type": "websocket", "left": left}, incoming.get, send)
     assert left == [1013]
 
@@ -130,7 +132,7 @@ async def test_another_exception_stays_what_it_is() -> None:
 
 
 async def test_a_consumer_that_does_not_decide_is_not_waited_for() -> None:
-    with mock.patch.multiple(sockets, HANDSHAKE_TIMEOUT=0.01, LEAVE_TIMEOUT=0.01):
+    with override_settings(RUNTIME_WEBSOCKET_HANDSHAKE_TIMEOUT=0.01, RUNTIME_WEBSOCKET_LEAVE_TIMEOUT=0.01):
         client = Client(hesitate)
         await client.connect()
         assert await client.code() == 1013
