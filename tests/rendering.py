@@ -126,6 +126,12 @@ def break_it(folder: Path, path: str, old: str, new: str) -> None:
     (folder / path).write_text(source.replace(old, new), encoding="utf-8")
 
 
+def configure(service: Path, **settings: object) -> None:
+    """Set some settings of a service in addition to its own."""
+    with (service / "config" / "settings.py").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name} = {value!r}\n" for name, value in settings.items())
+
+
 def text_files(service: Path) -> dict[str, str]:
     """Return the text of every file in a service, by its path in it."""
     return {

