@@ -23,7 +23,7 @@ FASTAPI = "FastAPI"
 BARE = "bare ASGI"
 
 WITHOUT_DIRECT_PATH = "Django's own middleware"
-WITHOUT_LENT_THREADS = "Django's own handler and threads"
+WITHOUT_WORKER_POOL = "Django's own handler and threads"
 WITHOUT_POOL = "no pool of connections"
 WITHOUT_AIOHTTP = "httpx's own transport"
 ON_GRANIAN = "granian in place of uvicorn"
@@ -75,7 +75,7 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
         BARE: Contender("peers.bare:application", directory, peers),
         SERVICE: Contender(entry, service, ours),
         WITHOUT_DIRECT_PATH: Contender("benchmark.without_direct_path:application", service, ours),
-        WITHOUT_LENT_THREADS: Contender("benchmark.without_lent_threads:application", service, ours),
+        WITHOUT_WORKER_POOL: Contender("benchmark.without_worker_pool:application", service, ours),
         WITHOUT_POOL: Contender(entry, service, ours | {"DJANGO_SETTINGS_MODULE": "benchmark.service_without_pool"}),
         WITHOUT_AIOHTTP: Contender("benchmark.without_aiohttp:application", service, ours),
         ON_GRANIAN: Contender(entry, service, ours, granian),

@@ -15,8 +15,8 @@ from contenders import (
     STARTPROJECT_POOL,
     WITHOUT_AIOHTTP,
     WITHOUT_DIRECT_PATH,
-    WITHOUT_LENT_THREADS,
     WITHOUT_POOL,
+    WITHOUT_WORKER_POOL,
 )
 from peers.slow import SECONDS as CALL
 from results import Column, Results
@@ -95,7 +95,7 @@ PARTS = Table(
     "more",
     "The template's service with one part of it replaced at a time, as multiples of the whole service's numbers in the "
     "same round. The last column has latencies, where less is better.",
-    (SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_LENT_THREADS, WITHOUT_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
+    (SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, WITHOUT_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
     (
         requests("plain JSON", "json", SERVICE),
         requests("one row of PostgreSQL", "row", SERVICE),

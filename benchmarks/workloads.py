@@ -20,8 +20,8 @@ from contenders import (
     STARTPROJECT_POOL,
     WITHOUT_AIOHTTP,
     WITHOUT_DIRECT_PATH,
-    WITHOUT_LENT_THREADS,
     WITHOUT_POOL,
+    WITHOUT_WORKER_POOL,
 )
 from listeners import broadcast_seconds
 from processes import Server
@@ -107,7 +107,7 @@ HELLO = {"message": "Hello"}
 WORKLOADS = {
     "json": Workload(
         requests("/json", HELLO),
-        (STARTPROJECT, FASTAPI, BARE, SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_LENT_THREADS, ON_GRANIAN),
+        (STARTPROJECT, FASTAPI, BARE, SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, ON_GRANIAN),
     ),
     "row": Workload(
         requests("/row", {"id": 1, "name": "Hello"}),
@@ -117,7 +117,7 @@ WORKLOADS = {
             FASTAPI,
             SERVICE,
             WITHOUT_DIRECT_PATH,
-            WITHOUT_LENT_THREADS,
+            WITHOUT_WORKER_POOL,
             WITHOUT_POOL,
             ON_GRANIAN,
         ),
@@ -129,7 +129,7 @@ WORKLOADS = {
     "fan-out-1": Workload(fan_out(clients=1), (STARTPROJECT, FASTAPI, SERVICE)),
     "fan-out-32": Workload(
         fan_out(clients=32),
-        (STARTPROJECT, FASTAPI, SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_LENT_THREADS, WITHOUT_AIOHTTP, ON_GRANIAN),
+        (STARTPROJECT, FASTAPI, SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
     ),
     "sleepers": Workload(sleepers, (STARTPROJECT, FASTAPI, SERVICE)),
     "broadcast": Workload(broadcast, (FASTAPI, BARE, SERVICE)),

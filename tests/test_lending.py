@@ -13,7 +13,10 @@ from matrix import all_on
 from rendering import render, run
 
 LENDING = Path(__file__).with_name("lending")
-THREADS = "runtime/threads/pool.py"
+# The modules that the negative controls break.
+POOL = "runtime/threads/pool.py"
+CONNECTIONS = "runtime/threads/connections.py"
+MIDDLEWARE = "runtime/threads/middleware.py"
 # Connections stay open in their threads, as they do with CONN_MAX_AGE, which is harder than to open one per request.
 PERSISTENT = "--ds=lending.persistent"
 # Seconds to wait for what a negative control keeps from happening.
@@ -81,9 +84,10 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "arguments", "noticed"),
+    ("path", "old", "new", "arguments", "noticed"),
     [
         pytest.param(
+            POOL,
             "if not self.waiting:",
             "if True:",
             ["lending/machine.py"],
@@ -91,6 +95,7 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
             id="work that comes as a thread ends is forgotten",
         ),
         pytest.param(
+            POOL,
             "self.idle.pop().put(work)",
             "self.waiting.append(work)",
             ["lending/machine.py"],
@@ -98,6 +103,7 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
             id="a thread that is idle is not woken",
         ),
         pytest.param(
+            POOL,
             "self.waiting.popleft()",
             "self.waiting.pop()",
             ["lending/machine.py"],
@@ -105,6 +111,7 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
             id="who comes last is served first",
         ),
         pytest.param(
+            POOL,
             "len(self.workers) < self.maximum",
             "len(self.workers) <= self.maximum",
             ["lending/machine.py"],
@@ -112,6 +119,7 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
             id="there is a thread too many",
         ),
         pytest.param(
+            POOL,
             " and len(self.idle) > self.spare",
             "",
             ["lending/accidents.py", "-k", "spare"],
@@ -119,20 +127,23 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
             id="no thread is spared",
         ),
         pytest.param(
-            "            self.loan.end()\n",
-            "            if exception[0] is not asyncio.CancelledError:\n                self.loan.end()\n",
+            MIDDLEWARE,
+            "            self.executor.end()\n",
+            "            if exception[0] is not asyncio.CancelledError:\n                self.executor.end()\n",
             ["lending/cancellation.py", "-k", "any_application and http-cancelled-running"],
             "TimeoutError",
             id="a request that is cancelled keeps its thread",
         ),
         pytest.param(
-            "LoanPerCall(get_threads())",
-            "Loan(get_threads())",
+            MIDDLEWARE,
+            "PerCallExecutor(get_worker_pool())",
+            "RequestExecutor(get_worker_pool())",
             ["lending/cancellation.py", "-k", "any_application and websocket-cancelled-running"],
             "TimeoutError",
             id="a socket keeps its thread",
         ),
         pytest.param(
+            CONNECTIONS,
             "    reset_queries()\n",
             "    return\n",
             ["lending/connections.py", "-k", "disorder", PERSISTENT],
@@ -140,6 +151,7 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
             id="a transaction is left to the next one",
         ),
         pytest.param(
+            CONNECTIONS,
             "connection.close_if_unusable_or_obsolete()",
             "pass",
             ["lending/connections.py", "-k", "too_old", PERSISTENT],
@@ -147,14 +159,16 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
             id="connections do not age",
         ),
         pytest.param(
-            "def called_by_sync_code() -> bool:\n",
-            "def called_by_sync_code() -> bool:\n    return False\n",
+            MIDDLEWARE,
+            "def inside_async_to_sync() -> bool:\n",
+            "def inside_async_to_sync() -> bool:\n    return False\n",
             ["lending/visibility.py"],
             "test_a_request_sees_what_the_test_created",
             id="a test and its requests have a thread each",
         ),
         pytest.param(
-            "        loan.give_back()\n",
+            MIDDLEWARE,
+            "        executor.release()\n",
             "        pass\n",
             ["lending/answers.py", "-k", "file-1"],
             "TimeoutError",
@@ -162,10 +176,10 @@ def test_connections_to_postgresql_from_a_pool(postgres_service: Path, database_
         ),
     ],
 )
-def test_it_is_noticed_if(service: Path, old: str, new: str, arguments: list[str], noticed: str) -> None:
-    source = (service / THREADS).read_text(encoding="utf-8")
+def test_it_is_noticed_if(service: Path, path: str, old: str, new: str, arguments: list[str], noticed: str) -> None:
+    source = (service / path).read_text(encoding="utf-8")
     assert source.count(old) == 1
-    (service / THREADS).write_text(source.replace(old, new), encoding="utf-8")
+    (service / path).write_text(source.replace(old, new), encoding="utf-8")
 
     result = check(service, *arguments, PATIENCE=LITTLE_PATIENCE)
 
@@ -176,10 +190,10 @@ def test_it_is_noticed_if(service: Path, old: str, new: str, arguments: list[str
 def test_it_is_noticed_if_a_retired_thread_leaves_its_connection_open(
     postgres_service: Path, database_url: str
 ) -> None:
-    source = (postgres_service / THREADS).read_text(encoding="utf-8")
+    source = (postgres_service / CONNECTIONS).read_text(encoding="utf-8")
     kept = "kept = []\n\n\ndef close_connections() -> None:\n    kept.extend(connections.all())\n    return\n"
     broken = source.replace("def close_connections() -> None:\n", kept)
-    (postgres_service / THREADS).write_text(broken, encoding="utf-8")
+    (postgres_service / CONNECTIONS).write_text(broken, encoding="utf-8")
 
     # The test's database cannot be dropped, which would be waited for: it goes with its server.
     outlives = ("lending/connections.py", "-k", "outlives", PERSISTENT, "--reuse-db")

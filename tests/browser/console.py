@@ -3,7 +3,7 @@
 from playwright.sync_api import BrowserContext, ConsoleMessage
 
 # What Chromium notes though nothing is wrong, and not each time:
-HARMLESS = (
+IGNORED_MESSAGES = (
     # a test has typed before the page focused its first field;
     "Autofocus processing was blocked because a document already has a focused element.",
     # a logout has cleared what its response named.
@@ -22,7 +22,7 @@ class Console:
 
     def record(self, message: ConsoleMessage) -> None:
         """Record a message, unless it is a hint that Chromium hides by default: Django's forms cause some."""
-        if str(message.type) != "verbose" and not message.text.startswith(HARMLESS):
+        if str(message.type) != "verbose" and not message.text.startswith(IGNORED_MESSAGES):
             self.messages.append(f"{message.type}: {message.text}")
 
     def take(self) -> list[str]:

@@ -113,10 +113,10 @@ def build(stack: str) -> tuple[Any, list[str]]:
         return ASGIHandler(), settings.MIDDLEWARE
 
     from runtime.requests.handler import Handler
-    from runtime.threads.pool import LentThreads
+    from runtime.threads.middleware import WorkerThreadMiddleware
 
     with override_settings(MIDDLEWARE=[counterparts().get(name, name) for name in settings.MIDDLEWARE]):
-        return LentThreads(Handler()), settings.MIDDLEWARE
+        return WorkerThreadMiddleware(Handler()), settings.MIDDLEWARE
 
 
 @cache
@@ -127,9 +127,9 @@ def counterparts() -> dict[str, str]:
     return {
         f"{base.__module__}.{base.__qualname__}": f"{ours.__module__}.{ours.__qualname__}"
         for ours in vars(middleware).values()
-        if isinstance(ours, type) and middleware.OnTheLoop in ours.__bases__
+        if isinstance(ours, type) and middleware.InlineHooksMixin in ours.__bases__
         for base in ours.__bases__
-        if base is not middleware.OnTheLoop
+        if base is not middleware.InlineHooksMixin
     }
 
 

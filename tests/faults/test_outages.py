@@ -316,7 +316,7 @@ def test_suppliers_that_go_and_come_back(tmp_path: Path, database_url: str, redi
             id="nothing is answered",
         ),
         pytest.param(
-            "runtime/postgres/pool.py", '"connection_class": ImpatientConnection,', "", id="connections wait for ever"
+            "runtime/postgres/pool.py", '"connection_class": TimeoutConnection,', "", id="connections wait for ever"
         ),
         pytest.param(
             "catalog/views/export.py",

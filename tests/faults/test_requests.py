@@ -116,7 +116,7 @@ def test_a_view_that_outlives_its_request_finds_its_body(server: Probed, leaves:
         wait_for_failures(server, number)
     assert "I/O operation on closed file" not in server.log
     failed = lines(server, "A blocking call failed after its request was cancelled")
-    assert [line for line in failed if " ERROR runtime.threads.pool [outlived] " in line] == failed
+    assert [line for line in failed if " ERROR runtime.threads.executors [outlived] " in line] == failed
     assert len(failed) == 2
     assert httpx.get(f"{server.url}/health/ready").status_code == 200
 

@@ -13,24 +13,26 @@ from concurrent.futures import wait as wait_for_all
 from unittest.mock import patch
 
 import pytest
-from runtime.threads.pool import LentThread, Loan, LoanPerCall, Threads, get_threads
+from runtime.threads.executors import PerCallExecutor, RequestExecutor
+from runtime.threads.middleware import WorkerThread
+from runtime.threads.pool import WorkerPool, get_worker_pool
 
 from lending.calls import PATIENCE, wait_until
 from lending.clients import in_a_lent_thread, lending
 
-KINDS = pytest.mark.parametrize("kind", [Loan, LoanPerCall])
+KINDS = pytest.mark.parametrize("kind", [RequestExecutor, PerCallExecutor])
 
 
 def test_no_work_is_forgotten_when_threads_come_and_go_all_the_time() -> None:
-    threads = Threads(maximum=2, spare=0, linger=0)
+    threads = WorkerPool(maximum=2, spare=0, linger=0)
     with ThreadPoolExecutor(4) as borrowers:
 
         def borrow() -> None:
             for _ in range(100):
-                loan = Loan(threads)
-                calls: list[Future[int]] = [loan.submit(int) for _ in range(2)]
-                loan.give_back()
-                calls.append(LoanPerCall(threads).submit(int))
+                executor = RequestExecutor(threads)
+                calls: list[Future[int]] = [executor.submit(int) for _ in range(2)]
+                executor.release()
+                calls.append(PerCallExecutor(threads).submit(int))
                 assert not wait_for_all(calls, PATIENCE).not_done
 
         for borrowing in [borrowers.submit(borrow) for _ in range(4)]:
@@ -40,49 +42,49 @@ def test_no_work_is_forgotten_when_threads_come_and_go_all_the_time() -> None:
 
 @KINDS
 def test_when_the_system_has_no_thread_to_give_a_call_fails_and_the_next_one_may_not(
-    kind: type[Loan] | type[LoanPerCall],
+    kind: type[RequestExecutor] | type[PerCallExecutor],
 ) -> None:
-    threads = Threads(maximum=1)
-    loan = kind(threads)
+    threads = WorkerPool(maximum=1)
+    executor = kind(threads)
     with (
         patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread")),
         pytest.raises(RuntimeError),
     ):
-        loan.submit(int)
+        executor.submit(int)
 
-    assert loan.submit(int).result(PATIENCE) == 0
+    assert executor.submit(int).result(PATIENCE) == 0
 
 
 def test_when_the_system_has_no_other_thread_to_give_a_call_waits_for_those_there_are() -> None:
-    threads = Threads(maximum=2)
-    holder = Loan(threads)
+    threads = WorkerPool(maximum=2)
+    holder = RequestExecutor(threads)
     holder.submit(int).result(PATIENCE)
     with patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread")):
-        call = LoanPerCall(threads).submit(int)
-    holder.give_back()
+        call = PerCallExecutor(threads).submit(int)
+    holder.release()
 
     assert call.result(PATIENCE) == 0
     assert threads.drain(PATIENCE)
 
 
 def test_a_light_load_keeps_no_more_threads_than_it_needs() -> None:
-    threads = Threads(maximum=8, spare=1, linger=0.2)
+    threads = WorkerPool(maximum=8, spare=1, linger=0.2)
     together = threading.Barrier(8)
-    for call in [LoanPerCall(threads).submit(together.wait, PATIENCE) for _ in range(8)]:
+    for call in [PerCallExecutor(threads).submit(together.wait, PATIENCE) for _ in range(8)]:
         call.result(PATIENCE)
 
     # Were they used in turns, none of the eight would ever be idle for long enough.
     for _ in range(50):
-        LoanPerCall(threads).submit(int).result(PATIENCE)
+        PerCallExecutor(threads).submit(int).result(PATIENCE)
         time.sleep(0.01)
 
     assert len(threads.workers) <= 2
 
 
 def test_a_spare_thread_stays_however_long_it_is_idle() -> None:
-    threads = Threads(maximum=3, spare=1, linger=0.02)
+    threads = WorkerPool(maximum=3, spare=1, linger=0.02)
     together = threading.Barrier(3)
-    for call in [LoanPerCall(threads).submit(together.wait, PATIENCE) for _ in range(3)]:
+    for call in [PerCallExecutor(threads).submit(together.wait, PATIENCE) for _ in range(3)]:
         call.result(PATIENCE)
 
     wait_until(lambda: len(threads.workers) == 1, "the others retire")
@@ -92,20 +94,22 @@ def test_a_spare_thread_stays_however_long_it_is_idle() -> None:
 
 
 def test_several_can_wait_for_all_threads_to_end() -> None:
-    threads = Threads(maximum=1)
-    loan = Loan(threads)
-    loan.submit(int).result(PATIENCE)
+    threads = WorkerPool(maximum=1)
+    executor = RequestExecutor(threads)
+    executor.submit(int).result(PATIENCE)
     with ThreadPoolExecutor(1) as elsewhere:
         patient = elsewhere.submit(threads.drain, PATIENCE)
         assert not threads.drain(0.01)
-        loan.give_back()
+        executor.release()
 
         assert patient.result()
 
 
 @KINDS
 @pytest.mark.parametrize("fails", [False, True])
-def test_what_a_call_held_is_free_when_its_future_is(kind: type[Loan] | type[LoanPerCall], fails: bool) -> None:
+def test_what_a_call_held_is_free_when_its_future_is(
+    kind: type[RequestExecutor] | type[PerCallExecutor], fails: bool
+) -> None:
     class Held:
         pass
 
@@ -117,11 +121,11 @@ def test_what_a_call_held_is_free_when_its_future_is(kind: type[Loan] | type[Loa
         if fails:
             raise ValueError
 
-    threads = Threads(maximum=1)
-    loan = kind(threads)
+    threads = WorkerPool(maximum=1)
+    executor = kind(threads)
     gc.disable()
     try:
-        future = loan.submit(call)
+        future = executor.submit(call)
         wait_for_all([future], PATIENCE)
         del future
         wait_until(lambda: held[0]() is None, "only the garbage collector frees it")
@@ -130,35 +134,35 @@ def test_what_a_call_held_is_free_when_its_future_is(kind: type[Loan] | type[Loa
 
 
 def test_a_thread_can_be_given_back_by_itself_while_calls_come() -> None:
-    threads = Threads(maximum=3)
-    loan = Loan(threads)
+    threads = WorkerPool(maximum=3)
+    executor = RequestExecutor(threads)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(1) as elsewhere:
-            giving_back = elsewhere.submit(lambda: [loan.give_back() for _ in range(10_000)])
+            giving_back = elsewhere.submit(lambda: [executor.release() for _ in range(10_000)])
             calls: list[Future[int]] = []
             while not giving_back.done():
-                calls.append(loan.submit(int))
+                calls.append(executor.submit(int))
             giving_back.result()
     finally:
         sys.setswitchinterval(interval)
 
     assert not wait_for_all(calls, PATIENCE).not_done
-    loan.give_back()
+    executor.release()
     assert threads.drain(PATIENCE)
 
 
 async def test_a_loan_can_end_in_another_context_than_it_began_in() -> None:
     with lending(1) as threads:
-        lent = LentThread()
+        lent = WorkerThread()
 
         async def begin() -> None:
             await lent.__aenter__()
             assert await in_the_loan(int) == 0
 
         async def in_the_loan(function: type[int]) -> int:
-            return await asyncio.wrap_future(lent.loan.submit(function))
+            return await asyncio.wrap_future(lent.executor.submit(function))
 
         await asyncio.create_task(begin())
         # asgiref cannot restore a context that it is not in.
@@ -183,17 +187,17 @@ def test_many_event_loops_share_the_threads() -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     with lending(1) as threads:
-        assert LoanPerCall(threads).submit(int).result(PATIENCE) == 0
+        assert PerCallExecutor(threads).submit(int).result(PATIENCE) == 0
         child = os.fork()
         if not child:
             try:
-                os._exit(LoanPerCall(get_threads()).submit(int).result(min(PATIENCE, 2)))
+                os._exit(PerCallExecutor(get_worker_pool()).submit(int).result(min(PATIENCE, 2)))
             except BaseException:
                 os._exit(1)
         _, status = os.waitpid(child, 0)
 
         assert os.waitstatus_to_exitcode(status) == 0
-        assert LoanPerCall(threads).submit(int).result(PATIENCE) == 0
+        assert PerCallExecutor(threads).submit(int).result(PATIENCE) == 0
 
 
 def test_an_interpreter_exits_at_once_and_silently_whatever_its_threads_do() -> None:
@@ -202,20 +206,21 @@ import time
 import django
 django.setup()
 from django.db import connection
-from runtime.threads.pool import Loan, LoanPerCall, Threads, get_threads
+from runtime.threads.executors import PerCallExecutor, RequestExecutor
+from runtime.threads.pool import WorkerPool, get_worker_pool
 
 def query():
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
-threads = Threads(maximum=4, linger=0.01)
-kept = Loan(threads)
+threads = WorkerPool(maximum=4, linger=0.01)
+kept = RequestExecutor(threads)
 kept.submit(query).result()
-LoanPerCall(threads).submit(query).result()
-LoanPerCall(threads).submit(time.sleep, 60)
-given_back_too_late = Loan(threads)
+PerCallExecutor(threads).submit(query).result()
+PerCallExecutor(threads).submit(time.sleep, 60)
+given_back_too_late = RequestExecutor(threads)
 given_back_too_late.submit(time.sleep, 60)
-given_back_too_late.give_back()
+given_back_too_late.release()
 """
     begun = time.monotonic()
     result = subprocess.run(

@@ -11,7 +11,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpRe
 from django.test import override_settings
 from django.urls import path
 from runtime.requests.handler import Handler
-from runtime.threads.pool import LentThreads
+from runtime.threads.middleware import WorkerThreadMiddleware
 
 from lending.calls import PATIENCE
 from lending.clients import Client, asking, in_a_lent_thread, lending
@@ -66,7 +66,7 @@ def handler() -> Iterator[None]:
     """Have Django answer with the views above, without any middleware."""
     global application
     with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[]):
-        application = LentThreads(Handler())
+        application = WorkerThreadMiddleware(Handler())
         yield
 
 

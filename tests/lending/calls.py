@@ -60,4 +60,4 @@ def wait_until(true: Callable[[], bool], why: str) -> None:
 
 def lent_threads() -> int:
     """Return how many threads there are for lending, as the interpreter counts them."""
-    return sum(thread.name == "lent" for thread in threading.enumerate())
+    return sum(thread.name == "worker" for thread in threading.enumerate())

@@ -17,7 +17,8 @@ from asgiref.sync import async_to_sync, sync_to_async
 from catalog.models import Product
 from config.asgi import application as service
 from runtime.asgi import Receive, Scope, Send
-from runtime.threads.pool import LentThreads, Loan, LoanPerCall, give_back_thread
+from runtime.threads.executors import PerCallExecutor, RequestExecutor
+from runtime.threads.middleware import WorkerThreadMiddleware, release_thread
 
 from lending.calls import PATIENCE, wait_until
 from lending.clients import Client, in_a_lent_thread, lending
@@ -54,8 +55,8 @@ class Driver:
         """Run a request that ends at its n-th wait, or by itself if it has fewer."""
         outlived = asyncio.all_tasks()
         with (
-            patch.object(Loan, "submit", self.noting(Loan)),
-            patch.object(LoanPerCall, "submit", self.noting(LoanPerCall)),
+            patch.object(RequestExecutor, "submit", self.noting(RequestExecutor)),
+            patch.object(PerCallExecutor, "submit", self.noting(PerCallExecutor)),
         ):
 
             async def steps() -> None:
@@ -70,11 +71,11 @@ class Driver:
             assert isinstance(task.exception(), Interrupted), task.exception()
 
     def noting(self, kind: Any) -> Callable[..., Any]:
-        """Return the `submit` of a kind of loan, which also notes the future that it returns."""
+        """Return the `submit` of a kind of executor, which also notes the future that it returns."""
         submit = kind.submit
 
-        def submit_and_note(loan: Any, *args: Any, **kwargs: Any) -> Future[Any]:
-            future: Future[Any] = submit(loan, *args, **kwargs)
+        def submit_and_note(executor: Any, *args: Any, **kwargs: Any) -> Future[Any]:
+            future: Future[Any] = submit(executor, *args, **kwargs)
             self.calls.append(future)
             return future
 
@@ -143,7 +144,7 @@ async def test_any_application(kind: str, how: str, when: str) -> None:
         await receive()
         await block()
         await asyncio.sleep(0)
-        give_back_thread()
+        release_thread()
         await asyncio.sleep(0)
         leaves = asyncio.ensure_future(receive())
         try:
@@ -164,7 +165,7 @@ async def test_any_application(kind: str, how: str, when: str) -> None:
         with lending(1):
             client = Client(kind)
             driver = Driver(how, when, client)
-            await driver.run(LentThreads(application)(client.scope, client.receive, client.send), at)
+            await driver.run(WorkerThreadMiddleware(application)(client.scope, client.receive, client.send), at)
             assert await in_a_lent_thread(int, kind) == 0, f"after the wait number {at}"
         if driver.finished:
             assert at > 5
@@ -178,18 +179,18 @@ async def test_a_request_whose_turn_has_not_come(how: str) -> None:
         await sync_to_async(int)()
 
     with lending(1) as threads:
-        holder = Loan(threads)
+        holder = RequestExecutor(threads)
         holder.submit(int).result(PATIENCE)
         client = Client()
         running = Driver(how, "asked for", client).run(
-            LentThreads(application)(client.scope, client.receive, client.send), 0
+            WorkerThreadMiddleware(application)(client.scope, client.receive, client.send), 0
         )
         if how == "disconnected":
-            asyncio.get_running_loop().call_later(A_MOMENT, holder.give_back)
+            asyncio.get_running_loop().call_later(A_MOMENT, holder.release)
             await running
         else:
             await running
-            holder.give_back()
+            holder.release()
         assert await in_a_lent_thread(int) == 0
 
 

@@ -8,22 +8,23 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.test import override_settings
 from runtime.asgi import Application, Receive, Scope, Send
-from runtime.threads.pool import LentThreads, Threads, get_threads
+from runtime.threads.middleware import WorkerThreadMiddleware
+from runtime.threads.pool import WorkerPool, get_worker_pool
 
 from lending.calls import PATIENCE
 
 
 @contextlib.contextmanager
-def lending(maximum: int) -> Iterator[Threads]:
+def lending(maximum: int) -> Iterator[WorkerPool]:
     """Have a process with so many threads to lend, all of which are back in the end."""
-    get_threads.cache_clear()
+    get_worker_pool.cache_clear()
     with override_settings(MAX_THREADS=maximum):
-        threads = get_threads()
+        threads = get_worker_pool()
         try:
             yield threads
             assert threads.drain(PATIENCE), "a thread is not back"
         finally:
-            get_threads.cache_clear()
+            get_worker_pool.cache_clear()
 
 
 class Client:
@@ -84,7 +85,7 @@ async def in_a_lent_thread[R](function: Callable[[], R], kind: str = "http") -> 
 
     client = Client(kind)
     async with asyncio.timeout(PATIENCE):
-        await LentThreads(application)(client.scope, client.receive, client.send)
+        await WorkerThreadMiddleware(application)(client.scope, client.receive, client.send)
     return results[0]
 
 

@@ -11,7 +11,8 @@ import pytest
 from catalog.models import Product
 from django.db import Error, connection, transaction
 from django.db.backends.base import base
-from runtime.threads.pool import Loan, LoanPerCall, Threads
+from runtime.threads.executors import PerCallExecutor, RequestExecutor
+from runtime.threads.pool import WorkerPool
 
 from lending.calls import PATIENCE, wait_until
 from lending.clients import in_a_lent_thread, lending
@@ -170,11 +171,11 @@ def test_no_connection_outlives_its_thread() -> None:
         together.wait(PATIENCE)
         return pid
 
-    threads = Threads(maximum=4, spare=1, linger=0.05)
-    loans = [Loan(threads), Loan(threads), LoanPerCall(threads), LoanPerCall(threads)]
-    assert len({call.result(PATIENCE) for call in [loan.submit(query) for loan in loans]}) == 4
-    for loan in loans[:2]:
-        loan.give_back()
+    threads = WorkerPool(maximum=4, spare=1, linger=0.05)
+    executors = [RequestExecutor(threads), RequestExecutor(threads), PerCallExecutor(threads), PerCallExecutor(threads)]
+    assert len({call.result(PATIENCE) for call in [executor.submit(query) for executor in executors]}) == 4
+    for executor in executors[:2]:
+        executor.release()
     if not is_pooled:
         wait_until(lambda: others() == before + 1, "retired threads close their connections")
     assert threads.drain(PATIENCE)

@@ -12,7 +12,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 from runtime.threads import pool as runtime_threads
-from runtime.threads.pool import Loan, LoanPerCall, Threads
+from runtime.threads.executors import PerCallExecutor, RequestExecutor
+from runtime.threads.pool import WorkerPool
 
 from lending.calls import PATIENCE, Call, Running, lent_threads, wait_until
 
@@ -75,35 +76,37 @@ class Model:
 
 
 class LendingMachine(RuleBasedStateMachine):
-    """Does something with loans, predicts which calls run after it, and waits for exactly those."""
+    """Does something with executors, predicts which calls run after it, and waits for exactly those."""
 
-    loans = Bundle("loans")
+    executors = Bundle("executors")
 
     # Threads that never retire are those that nobody can forget to wake up, for they do not wake up by themselves.
     @initialize(maximum=st.integers(1, 3), spare=st.integers(0, 2), linger=st.sampled_from([LINGER, FOREVER]))
     def open(self, maximum: int, spare: int, linger: float) -> None:
-        self.threads = Threads(maximum, spare, linger)
+        self.threads = WorkerPool(maximum, spare, linger)
         self.model = Model(maximum)
         self.running = Running()
         self.made: list[Made] = []
-        self.current: dict[Loan, Period] = {}
+        self.current: dict[RequestExecutor, Period] = {}
         self.in_thread: dict[Period, int | None] = {}
 
-    @rule(target=loans)
-    def start_loan(self) -> Loan:
-        return Loan(self.threads)
+    @rule(target=executors)
+    def start_executor(self) -> RequestExecutor:
+        return RequestExecutor(self.threads)
 
-    @rule(loan=loans, outcome=OUTCOMES)
-    def call(self, loan: Loan, outcome: object) -> None:
-        if loan not in self.current:
-            self.current[loan] = Period()
-            self.model.waiting.append(self.current[loan])
-        self.current[loan].calls.append(self.submit(loan, outcome))
+    @rule(executor=executors, outcome=OUTCOMES)
+    def call(self, executor: RequestExecutor, outcome: object) -> None:
+        if executor not in self.current:
+            self.current[executor] = Period()
+            self.model.waiting.append(self.current[executor])
+        self.current[executor].calls.append(self.submit(executor, outcome))
         self.settle("a call")
 
     @rule(outcome=OUTCOMES)
     def call_once(self, outcome: object) -> None:
-        self.model.waiting.append(Period(deque([self.submit(LoanPerCall(self.threads), outcome)]), is_given_back=True))
+        self.model.waiting.append(
+            Period(deque([self.submit(PerCallExecutor(self.threads), outcome)]), is_given_back=True)
+        )
         self.settle("a call of a socket")
 
     @precondition(lambda self: self.model.heads())
@@ -120,12 +123,12 @@ class LendingMachine(RuleBasedStateMachine):
         assert made.future.cancel() is made.is_over, "what has begun cannot be cancelled, and all else can"
         self.settle("a cancelled call")
 
-    @rule(loan=loans)
-    def give_back(self, loan: Loan) -> None:
+    @rule(executor=executors)
+    def release(self, executor: RequestExecutor) -> None:
         # Nothing happens where nothing is lent: once more, or before the first call.
-        if period := self.current.pop(loan, None):
+        if period := self.current.pop(executor, None):
             period.is_given_back = True
-        loan.give_back()
+        executor.release()
         self.settle("giving back")
 
     @precondition(lambda self: self.threads.linger == LINGER)
@@ -187,12 +190,14 @@ class LendingMachine(RuleBasedStateMachine):
     def call_as_often_as_there_can_be_threads(self) -> None:
         """Ask for a call in every thread at once."""
         for _ in range(self.threads.maximum):
-            self.model.waiting.append(Period(deque([self.submit(LoanPerCall(self.threads), None)]), is_given_back=True))
+            self.model.waiting.append(
+                Period(deque([self.submit(PerCallExecutor(self.threads), None)]), is_given_back=True)
+            )
 
-    def submit(self, loan: Loan | LoanPerCall, outcome: object) -> Made:
-        """Ask a loan for a call."""
+    def submit(self, executor: RequestExecutor | PerCallExecutor, outcome: object) -> Made:
+        """Submit a call to an executor."""
         call = Call(self.running, outcome)
-        made = Made(call, loan.submit(call))
+        made = Made(call, executor.submit(call))
         self.made.append(made)
         return made
 
@@ -203,7 +208,7 @@ class LendingMachine(RuleBasedStateMachine):
         for period in self.model.lent:
             if period.head:
                 thread = self.in_thread.setdefault(period, period.head.call.thread)
-                assert period.head.call.thread == thread, "one loan is one thread"
+                assert period.head.call.thread == thread, "one executor is one thread"
         threads = [made.call.thread for made in self.model.heads()]
         assert len(threads) == len(set(threads)), "a thread is lent to one at a time"
 
@@ -219,9 +224,9 @@ class LendingMachine(RuleBasedStateMachine):
         wait_until(lambda: made.resolutions == 1, "a future is resolved once")
 
     def end_everything(self) -> None:
-        """Give back every loan, and let every call end, in the order in which they are made."""
-        for loan in list(self.current):
-            self.give_back(loan)
+        """Give back every executor, and let every call end, in the order in which they are made."""
+        for executor in list(self.current):
+            self.release(executor)
         while heads := self.model.heads():
             for made in heads:
                 self.end(made)

@@ -8,7 +8,7 @@ from catalog.models import Product
 from config.asgi import application
 from django.db import connection
 from django.test import TestCase
-from runtime.threads.pool import LentThread
+from runtime.threads.middleware import WorkerThread
 
 from lending.calls import lent_threads
 
@@ -50,7 +50,7 @@ class VisibilityTests(TestCase):
 
     async def test_a_loan_of_its_own_steps_aside_too(self) -> None:
         here = await sync_to_async(threading.get_ident)()
-        async with LentThread():
+        async with WorkerThread():
             assert await sync_to_async(threading.get_ident)() == here
             assert await Product.objects.acount() == 1
 

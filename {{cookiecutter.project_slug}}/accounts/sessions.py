@@ -7,7 +7,7 @@ from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from runtime.websockets.auth import end_sockets_of
+from runtime.websockets.auth import close_sockets_of_session
 
 
 @receiver(user_logged_out)
@@ -17,4 +17,4 @@ def close_sockets(request: HttpRequest | None, **kwargs: Any) -> None:
     A process that the message does not reach closes them at its next check of the session, within a minute.
     """
     if request is not None and request.session.session_key is not None:
-        async_to_sync(end_sockets_of)(request.session.session_key)
+        async_to_sync(close_sockets_of_session)(request.session.session_key)

@@ -1,10 +1,10 @@
-"""Builds the ASGI application: which wrapper goes around which.
+"""Builds the ASGI application: the order of its middleware.
 
-LifespanMiddleware                    opens what a process shares before its first request, and closes it after the last
-  TrustedProxiesMiddleware  takes the client's address and scheme from trusted proxies, before anything uses them
-    LentThreads             lends worker threads to the blocking calls of everything inside
-      http                  Django: `settings.MIDDLEWARE`, URLs, views
-      websocket             the consumers, behind `runtime.websockets.application`; or a refusal
+LifespanMiddleware            opens the process's resources before its first request, and closes them after the last
+  TrustedProxiesMiddleware    takes the client's address and scheme from trusted proxies, before other code uses them
+    WorkerThreadMiddleware    runs the blocking calls of all code inside in worker threads
+      http                    Django: `settings.MIDDLEWARE`, URLs, views
+      websocket               `runtime.websockets.application` and the consumers, or a refusal
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,8 @@ from runtime.development.watchdog import watched_loop
 from runtime.requests.handler import get_django_application
 from runtime.requests.proxies import TrustedProxiesMiddleware
 from runtime.server.lifespan import RESOURCES, LifespanMiddleware
-from runtime.threads.pool import LentThreads, drained_threads
+from runtime.threads.middleware import WorkerThreadMiddleware
+from runtime.threads.pool import worker_pools
 from runtime.websockets.refusal import RefuseWebSocketMiddleware
 
 
@@ -33,5 +34,5 @@ def get_asgi_application(websocket_urlpatterns: str | None = None, resources: It
     if websocket_urlpatterns is not None:
         with_websockets = import_string("runtime.websockets.application.with_websockets")
         protocols = with_websockets(http, import_string(websocket_urlpatterns))
-    app = TrustedProxiesMiddleware(LentThreads(protocols))
-    return LifespanMiddleware(app, *RESOURCES, drained_threads, *map(import_string, resources), watched_loop)
+    app = TrustedProxiesMiddleware(WorkerThreadMiddleware(protocols))
+    return LifespanMiddleware(app, *RESOURCES, worker_pools, *map(import_string, resources), watched_loop)

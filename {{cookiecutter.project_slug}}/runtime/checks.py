@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from runtime.conf import problems
 from runtime.requests import middleware
-from runtime.requests.handler import unknown_receivers
+from runtime.requests.handler import possibly_blocking_receivers
 
 # Django's warnings that a middleware is missing, and its class.
 MISSING_MIDDLEWARE = {
@@ -42,7 +42,7 @@ def check_middleware(**kwargs: Any) -> Iterator[checks.CheckMessage]:
                 f"{path} takes every request to a thread, to run {' and '.join(hooks)}.",
                 hint=f"List runtime.requests.middleware.{name} in its place."
                 if issubclass(getattr(middleware, name, object), factory)
-                else f"If they never block, list a subclass in its place: class {name}(OnTheLoop, …).",
+                else f"If they never block, list a subclass in its place: class {name}(InlineHooksMixin, …).",
                 id="runtime.W002",
             )
 
@@ -61,7 +61,7 @@ def hooks_in_a_thread(factory: Any) -> list[str]:
 def check_receivers(**kwargs: Any) -> Iterator[checks.CheckMessage]:
     """Warn about receivers of signals that are sent with every request."""
     for name, signal in (("request_started", request_started), ("request_finished", request_finished)):
-        for receiver in unknown_receivers(signal):
+        for receiver in possibly_blocking_receivers(signal):
             yield checks.Warning(
                 f"{receiver.__module__}.{receiver.__qualname__} receives {name}: it takes every request to a thread.",
                 hint="If it does not block, call it from a middleware with an asynchronous path.",
@@ -71,7 +71,7 @@ def check_receivers(**kwargs: Any) -> Iterator[checks.CheckMessage]:
 
 @checks.register("runtime")
 def check_databases(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    """Warn about database settings that do not go with asynchronous views or with lent threads."""
+    """Warn about database settings that do not go with asynchronous views or with the worker pool."""
     for alias, database in settings.DATABASES.items():
         if database.get("ATOMIC_REQUESTS"):
             yield checks.Warning(

@@ -8,7 +8,7 @@ import pytest
 from catalog.models import Product
 from catalog.views.products import PAGE_SIZE
 from runtime.development.hops import count_hops
-from runtime.threads.pool import LentThread
+from runtime.threads.middleware import WorkerThread
 from tests.api_test_case import CHAIR, PRODUCTS, APITestCase
 
 
@@ -93,7 +93,7 @@ class ShowTests(APITestCase):
 
 @pytest.mark.django_db(transaction=True)
 async def test_show_makes_one_hop_for_its_query(http_client: httpx.AsyncClient) -> None:
-    async with LentThread():
+    async with WorkerThread():
         product = await Product.objects.acreate(**CHAIR)
 
     with count_hops() as hops:

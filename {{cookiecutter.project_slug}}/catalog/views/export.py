@@ -7,7 +7,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.views.decorators.http import require_GET
 
 from catalog.models import Product
-from runtime.threads.pool import give_back_thread
+from runtime.threads.middleware import release_thread
 
 # Products in one query, and in memory at a time.
 BATCH_SIZE = 500
@@ -39,5 +39,5 @@ async def read_batch(after: int) -> list[Product]:
     Each batch is one query, so a slow client holds no transaction, cursor or thread while it reads.
     """
     batch = [product async for product in Product.objects.filter(pk__gt=after).order_by("pk")[:BATCH_SIZE]]
-    give_back_thread()
+    release_thread()
     return batch

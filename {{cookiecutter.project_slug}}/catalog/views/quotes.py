@@ -6,7 +6,7 @@ from django.views.decorators.http import require_GET
 from catalog.api import json_errors
 from catalog.suppliers import ask_suppliers
 from catalog.views.products import get_product
-from runtime.threads.pool import give_back_thread
+from runtime.threads.middleware import release_thread
 
 
 @require_GET
@@ -15,5 +15,5 @@ async def quotes(request: HttpRequest, pk: int) -> JsonResponse:
     """Ask every supplier for a price at the same time, and return each price or error."""
     product = await get_product(pk)
     # Suppliers may take seconds. Other requests can use the thread and its database connection in the meantime.
-    give_back_thread()
+    release_thread()
     return JsonResponse({"product": product.to_json(), "quotes": await ask_suppliers(product.name)})

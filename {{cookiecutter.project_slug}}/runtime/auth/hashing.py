@@ -13,7 +13,8 @@ from asgiref.sync import sync_to_async
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from runtime.threads.pool import LentThread, get_hashing_threads, give_back_thread
+from runtime.threads.middleware import WorkerThread, release_thread
+from runtime.threads.pool import get_hashing_pool
 
 
 def in_hashing_thread[**P, R](function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -25,8 +26,8 @@ def in_hashing_thread[**P, R](function: Callable[P, R]) -> Callable[P, Coroutine
 
     @wraps(function)
     async def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
-        give_back_thread()
-        async with LentThread(get_hashing_threads()):
+        release_thread()
+        async with WorkerThread(get_hashing_pool()):
             return await sync_to_async(function)(*args, **kwargs)
 
     return wrapper

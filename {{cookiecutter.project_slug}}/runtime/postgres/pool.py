@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool
 from runtime.conf import conf
 
 
-class ImpatientConnection(psycopg.Connection[Any]):
+class TimeoutConnection(psycopg.Connection[Any]):
     """A connection that is closed when the server does not answer, though it is there: it hangs, or packets are lost.
 
     Nothing else ends such a wait, for PostgreSQL measures its own timeouts itself.
@@ -31,7 +31,7 @@ class ImpatientConnection(psycopg.Connection[Any]):
             raise psycopg.OperationalError(f"PostgreSQL has not answered within {limit:g} s") from None
 
 
-def check(connection: ImpatientConnection) -> None:
+def check_connection(connection: TimeoutConnection) -> None:
     """Raise OperationalError for a connection from the pool that is broken."""
     try:
         ConnectionPool.check_connection(connection)
@@ -41,8 +41,8 @@ def check(connection: ImpatientConnection) -> None:
         raise
 
 
-def give_up(pool: ConnectionPool) -> None:
-    """Tell those who wait for a connection that there will be none: the server has just refused one."""
+def fail_waiters(pool: ConnectionPool) -> None:
+    """Fail the requests that wait for a connection, because the server has just refused one."""
     with pool._lock:
         while pool._waiting:
             pool._waiting.popleft().fail(psycopg.OperationalError("PostgreSQL cannot be reached"))
@@ -57,7 +57,7 @@ async def connection_pools() -> AsyncIterator[None]:
     configured = {alias: database["OPTIONS"] for alias, database in connections.settings.items()}
     for alias, options in configured.items():
         if options.get("pool"):
-            connections.settings[alias]["OPTIONS"] = limited(connections.settings[alias])
+            connections.settings[alias]["OPTIONS"] = with_server_options(connections.settings[alias])
     try:
         yield
     finally:
@@ -66,15 +66,15 @@ async def connection_pools() -> AsyncIterator[None]:
             connections.settings[alias]["OPTIONS"] = options
 
 
-def limited(database: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of a database, with limits."""
+def with_server_options(database: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a database, with the limits of a server's connections."""
     options = database["OPTIONS"]
     # A connection that cannot be had is not tried for again in the background: the next request tries.
     pool = {
-        "connection_class": ImpatientConnection,
-        "check": check,
+        "connection_class": TimeoutConnection,
+        "check": check_connection,
         "reconnect_timeout": 0,
-        "reconnect_failed": give_up,
+        "reconnect_failed": fail_waiters,
         # The URL may say `pool=true` and no more.
         **(options["pool"] if isinstance(options["pool"], dict) else {}),
     }

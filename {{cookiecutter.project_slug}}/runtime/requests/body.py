@@ -57,8 +57,8 @@ async def spool(message: Mapping[str, Any], receive: Receive) -> IO[bytes]:
             if is_last:
                 unless_complete.pop_all()
                 return body
-            behind = max(0.0, now() - started - size / conf.MIN_BYTES_PER_SECOND)
-            message = await receive_within(settings.REQUEST_BODY_TIMEOUT - behind, receive)
+            lag = max(0.0, now() - started - size / conf.MIN_BYTES_PER_SECOND)
+            message = await receive_within(settings.REQUEST_BODY_TIMEOUT - lag, receive)
     raise RequestAborted
 
 

@@ -29,10 +29,10 @@ from runtime.requests.errors import is_json_only
 from runtime.requests.headers import RequestRefusedError, check_headers
 from runtime.requests.outages import answer_outages, answer_timeout
 from runtime.server.shutdown import get_shutdown_state
-from runtime.threads.pool import LentThread, call_after_running_calls, give_back_thread
+from runtime.threads.middleware import WorkerThread, call_after_running_calls, release_thread
 
 # Django's own receivers of the signals that a request starts and has finished: on the event loop none of them blocks.
-HARMLESS = frozenset({reset_queries, close_old_connections, reset_urlconf, close_caches})
+NON_BLOCKING_RECEIVERS = frozenset({reset_queries, close_old_connections, reset_urlconf, close_caches})
 
 
 def get_django_application() -> "Handler":
@@ -62,7 +62,7 @@ class Handler(ASGIHandler):
             return
         try:
             set_script_prefix(get_script_prefix(scope))
-            if unknown_receivers(request_started):
+            if possibly_blocking_receivers(request_started):
                 await request_started.asend(sender=type(self), scope=scope)
             response: Any
             request, response = self.create_request(scope, body)
@@ -70,7 +70,7 @@ class Handler(ASGIHandler):
                 await self.send_response(response, send)
             else:
                 with suppress(RequestAborted):
-                    async with Listening(partial(self.listen_for_disconnect, receive)):
+                    async with CancelOnDisconnect(partial(self.listen_for_disconnect, receive)):
                         response = await self.run_get_response(request)
                         await self.send_response(response, send)
             await self.finish(response)
@@ -116,7 +116,7 @@ class Handler(ASGIHandler):
             # The next request needs a new connection, which leads to a process that stays.
             response.headers["Connection"] = "close"
         if not response.streaming or response.is_async:  # type: ignore[attr-defined]
-            give_back_thread()
+            release_thread()
             try:
                 await super().send_response(response, send)
             finally:
@@ -128,7 +128,7 @@ class Handler(ASGIHandler):
         async def send_part(message: Mapping[str, Any]) -> None:
             # Django has read it to its end in a thread, which the view may have begun to, before the first part.
             if message["type"] == "http.response.body":
-                give_back_thread()
+                release_thread()
             await send(message)
 
         await super().send_response(response, send_part)
@@ -143,11 +143,11 @@ class Handler(ASGIHandler):
         close: Callable[[], object] = tell if response is None else response.close
         if call_after_running_calls(close):
             return
-        if LentThread.current.get() is None:
+        if WorkerThread.current.get() is None:
             # The thread is not ours, so only its queue knows whether the view has ended.
             await sync_to_async(close)()
         elif response is None:
-            if unknown_receivers(request_finished):
+            if possibly_blocking_receivers(request_finished):
                 await request_finished.asend(sender=type(self))
             else:
                 request_finished.send(sender=type(self))
@@ -157,10 +157,10 @@ class Handler(ASGIHandler):
             response.close()
 
 
-class Listening:
-    """`async with Listening(listen):` ends the code inside when `listen()` ends, and raises what that has raised.
+class CancelOnDisconnect:
+    """`async with CancelOnDisconnect(listen):` cancels the code inside when `listen()` ends, and raises its exception.
 
-    Most responses are ready without ever waiting for anything: only one that waits is worth a task that listens.
+    Most responses are ready without waiting. The task that listens starts only when the code inside first waits.
     """
 
     def __init__(self, listen: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -168,8 +168,8 @@ class Listening:
         self.listener: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        # It gets the cancellation right: it ends nothing but the code inside, and no cancellation of others is lost.
-        self.patience = await asyncio.timeout(None).__aenter__()
+        # asyncio.timeout cancels nothing but the code inside, and loses no cancellation that comes from outside.
+        self.timeout = await asyncio.timeout(None).__aenter__()
         self.start = asyncio.get_running_loop().call_soon(self.begin)
 
     def begin(self) -> None:
@@ -178,9 +178,9 @@ class Listening:
         self.listener.add_done_callback(self.end)
 
     def end(self, listener: asyncio.Task[None]) -> None:
-        """End the code inside, unless it has ended."""
+        """Cancel the code inside, unless it has ended."""
         if self.listener is listener:
-            self.patience.reschedule(asyncio.get_running_loop().time())
+            self.timeout.reschedule(asyncio.get_running_loop().time())
 
     async def __aexit__(self, *raised: Any) -> None:
         self.start.cancel()
@@ -188,10 +188,10 @@ class Listening:
         if listener is not None:
             listener.cancel()
             if listener.done() and not listener.cancelled():
-                # It has heard something; asyncio would complain if nobody asked what.
+                # Retrieve the exception, or asyncio logs that it was never retrieved.
                 listener.exception()
         try:
-            await self.patience.__aexit__(*raised)
+            await self.timeout.__aexit__(*raised)
         except TimeoutError:
             cast(asyncio.Task[None], listener).result()
 
@@ -204,12 +204,12 @@ def closing_may_block(response: HttpResponseBase) -> bool:
         and getattr(response.close, "__func__", None) is HttpResponseBase.close
         and len(response._resource_closers) <= 1  # type: ignore[attr-defined]
     )
-    return not is_plain or bool(unknown_receivers(request_finished))
+    return not is_plain or bool(possibly_blocking_receivers(request_finished))
 
 
-def unknown_receivers(signal: Signal) -> list[Callable[..., Any]]:
-    """Return those receivers of a signal of the handler that may block, for all that is known."""
+def possibly_blocking_receivers(signal: Signal) -> list[Callable[..., Any]]:
+    """Return the receivers of a signal of the handler that are not known to be non-blocking."""
     if not signal.receivers:
         return []
     receivers, async_receivers = signal._live_receivers(Handler)
-    return [receiver for receiver in receivers if receiver not in HARMLESS] + async_receivers
+    return [receiver for receiver in receivers if receiver not in NON_BLOCKING_RECEIVERS] + async_receivers

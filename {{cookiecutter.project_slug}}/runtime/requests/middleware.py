@@ -1,10 +1,10 @@
 """Django's own middleware, on the event loop for all that cannot block.
 
 Under ASGI Django runs each hook of its middleware in a thread, whatever it does. Here the hooks are the same, inherited
-and unchanged, and only where they run differs: in the thread that is lent to the request if they may block, else where
-the request already is. Under WSGI and with Django's synchronous test client nothing differs at all.
+and unchanged, and only where they run differs: in the request's worker thread if they may block, else where the request
+already is. Under WSGI and with Django's synchronous test client nothing differs at all.
 
-A middleware of your own that never blocks needs no more than `class MyMiddleware(OnTheLoop, TheirMiddleware)`.
+A middleware of your own that never blocks needs no more than `class MyMiddleware(InlineHooksMixin, TheirMiddleware)`.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ else:
     from django.middleware import MiddlewareMixin
 
 
-class OnTheLoop(MiddlewareMixin):
-    """A middleware whose hooks run on the event loop, but for the requests and responses with which they may block."""
+class InlineHooksMixin(MiddlewareMixin):
+    """Runs the hooks of a middleware on the event loop, except for requests and responses with which they may block."""
 
     # Both modes, whatever a later Django's own middleware says about itself.
     sync_capable = True
@@ -71,27 +71,27 @@ class OnTheLoop(MiddlewareMixin):
         return response
 
 
-class SecurityMiddleware(OnTheLoop, security.SecurityMiddleware):
+class SecurityMiddleware(InlineHooksMixin, security.SecurityMiddleware):
     """Redirects to https, and sets the security headers."""
 
     adds_headers = True
 
 
-class ContentSecurityPolicyMiddleware(OnTheLoop, csp.ContentSecurityPolicyMiddleware):
+class ContentSecurityPolicyMiddleware(InlineHooksMixin, csp.ContentSecurityPolicyMiddleware):
     """Sets the content security policy."""
 
     adds_headers = True
 
 
-class ConditionalGetMiddleware(OnTheLoop, http.ConditionalGetMiddleware):
+class ConditionalGetMiddleware(InlineHooksMixin, http.ConditionalGetMiddleware):
     """Answers 304 to a client that has the current version."""
 
 
-class LocaleMiddleware(OnTheLoop, locale.LocaleMiddleware):
+class LocaleMiddleware(InlineHooksMixin, locale.LocaleMiddleware):
     """Chooses the language of a request."""
 
 
-class CommonMiddleware(OnTheLoop, common.CommonMiddleware):
+class CommonMiddleware(InlineHooksMixin, common.CommonMiddleware):
     """Appends slashes, and sets the length of the content."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
@@ -104,13 +104,13 @@ class CommonMiddleware(OnTheLoop, common.CommonMiddleware):
             return None
 
 
-class XFrameOptionsMiddleware(OnTheLoop, clickjacking.XFrameOptionsMiddleware):
+class XFrameOptionsMiddleware(InlineHooksMixin, clickjacking.XFrameOptionsMiddleware):
     """Keeps responses out of the frames of other sites."""
 
     adds_headers = True
 
 
-class AuthenticationMiddleware(OnTheLoop, auth.AuthenticationMiddleware):
+class AuthenticationMiddleware(InlineHooksMixin, auth.AuthenticationMiddleware):
     """Gives a request its user, who is looked up when asked for: `await request.auser()`.
 
     A login that was throttled is answered 429, whatever its view has made of it.
@@ -121,7 +121,7 @@ class AuthenticationMiddleware(OnTheLoop, auth.AuthenticationMiddleware):
         return replace_if_throttled(request, response)
 
 
-class SessionMiddleware(OnTheLoop, sessions.SessionMiddleware):
+class SessionMiddleware(InlineHooksMixin, sessions.SessionMiddleware):
     """Gives a request its session, and saves it if it was modified."""
 
     def response_may_block(self, request: HttpRequest, response: HttpResponseBase) -> bool:
@@ -134,7 +134,7 @@ class SessionMiddleware(OnTheLoop, sessions.SessionMiddleware):
             return False
 
 
-class MessageMiddleware(OnTheLoop, messages.MessageMiddleware):
+class MessageMiddleware(InlineHooksMixin, messages.MessageMiddleware):
     """Gives a request its messages, and stores those that were added, or forgets those that were shown.
 
     Few requests ask for them: the storage, which is costly to make, is made when one does.
@@ -157,7 +157,7 @@ class MessageMiddleware(OnTheLoop, messages.MessageMiddleware):
         return await answer_outages(request, process_response(request, cast(HttpResponse, response)))
 
 
-class CsrfViewMiddleware(OnTheLoop, csrf.CsrfViewMiddleware):
+class CsrfViewMiddleware(InlineHooksMixin, csrf.CsrfViewMiddleware):
     """Refuses a request that another site made its user send."""
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:

@@ -192,8 +192,8 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
             except RequestRefusedError as refused:
                 self.refuse(refused)
                 return
-            behind = max(0.0, time.monotonic() - self.body_started - size / conf.MIN_BYTES_PER_SECOND)
-            self.setTimeout(max(0.0, settings.REQUEST_BODY_TIMEOUT - behind))
+            lag = max(0.0, time.monotonic() - self.body_started - size / conf.MIN_BYTES_PER_SECOND)
+            self.setTimeout(max(0.0, settings.REQUEST_BODY_TIMEOUT - lag))
 
     @override
     def requestDone(self, request: Any) -> None:

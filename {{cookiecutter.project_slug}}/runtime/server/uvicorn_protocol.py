@@ -47,7 +47,7 @@ class HeaderLimitProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect the headers of a request."""
         super().connection_made(transport)
-        self.timer = self.loop.call_later(conf.HEADER_TIMEOUT, self.give_up)
+        self.timer = self.loop.call_later(conf.HEADER_TIMEOUT, self.refuse_late_headers)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the application that its client has left."""
@@ -75,7 +75,7 @@ class HeaderLimitProtocol(HttpToolsProtocol):
         if self.handles_a_request():
             self.stop_timer()
         elif self.timer is None:
-            self.timer = self.loop.call_later(conf.HEADER_TIMEOUT, self.give_up)
+            self.timer = self.loop.call_later(conf.HEADER_TIMEOUT, self.refuse_late_headers)
 
     def handles_a_request(self) -> bool:
         """Tell whether there is a request whose response is not complete."""
@@ -127,7 +127,7 @@ class HeaderLimitProtocol(HttpToolsProtocol):
         if not getattr(protocol, "handshake_initiated", True):
             send_refusal(self.transport, 400, REFUSALS[400], self.headers)
 
-    def give_up(self) -> None:
+    def refuse_late_headers(self) -> None:
         """Close the connection; say why to a client that has sent a part of its headers."""
         self.timer = None
         if self.header_size or self.reading_headers:

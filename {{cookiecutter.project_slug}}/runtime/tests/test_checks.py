@@ -10,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.test import override_settings
 from django.utils.deprecation import MiddlewareMixin
 
-from runtime.requests.middleware import OnTheLoop
+from runtime.requests.middleware import InlineHooksMixin
 
 MIDDLEWARE = [
     "runtime.requests.middleware.SecurityMiddleware",
@@ -28,16 +28,16 @@ class Blocking(MiddlewareMixin):
         return response
 
 
-class Mended(OnTheLoop, Blocking):
+class Mended(InlineHooksMixin, Blocking):
     pass
 
 
-class BlockingView(OnTheLoop):
+class BlockingView(InlineHooksMixin):
     def process_view(self, request: HttpRequest, *args: object) -> None:
         return None
 
 
-class MendedView(OnTheLoop):
+class MendedView(InlineHooksMixin):
     async def process_view(self, request: HttpRequest, *args: object) -> None:
         return None
 

@@ -5,9 +5,9 @@ from typing import Any
 from channels.routing import ProtocolTypeRouter, URLRouter
 
 from runtime.asgi import Application
-from runtime.websockets.auth import Sessions
-from runtime.websockets.guard import Sockets
-from runtime.websockets.origins import AllowedOrigin
+from runtime.websockets.auth import WebSocketAuthMiddleware
+from runtime.websockets.guard import WebSocketGuardMiddleware
+from runtime.websockets.origins import OriginMiddleware
 
 
 def with_websockets(http: Application, urlpatterns: list[Any]) -> ProtocolTypeRouter:
@@ -15,5 +15,5 @@ def with_websockets(http: Application, urlpatterns: list[Any]) -> ProtocolTypeRo
 
     A handshake passes the check of its origin first, then the limits of the guard, then the session of its user.
     """
-    websocket = AllowedOrigin(Sockets(Sessions(URLRouter(urlpatterns))))
+    websocket = OriginMiddleware(WebSocketGuardMiddleware(WebSocketAuthMiddleware(URLRouter(urlpatterns))))
     return ProtocolTypeRouter({"http": http, "websocket": websocket})

@@ -22,15 +22,15 @@ from runtime.websockets.channel_layer import group_send
 from runtime.websockets.guard import SESSION_ENDED, forget
 
 
-class Sessions:
-    """Wrap an ASGI application so that `scope["user"]` is who has logged in, as in Django's own requests.
+class WebSocketAuthMiddleware:
+    """Sets `scope["user"]` of an ASGI application to the session's user, and closes the socket when the session ends.
 
-    `runtime.websockets.guard.Sockets` goes around it, and closes the socket when the session ends. A socket without a
-    session cookie costs nothing: no query, no thread.
+    It must be inside `runtime.websockets.guard.WebSocketGuardMiddleware`, which closes the socket. A socket without a
+    session cookie causes no query and takes no thread.
     """
 
-    def __init__(self, application: Application) -> None:
-        self.application = application
+    def __init__(self, app: Application) -> None:
+        self.app = app
         self.authenticated = CookieMiddleware(SessionMiddleware(SessionAuthMiddleware(self.watched)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,14 +38,14 @@ class Sessions:
         if has_session(scope):
             await self.authenticated(scope, receive, send)
         else:
-            await self.application({**scope, "user": AnonymousUser()}, receive, send)
+            await self.app({**scope, "user": AnonymousUser()}, receive, send)
 
     async def watched(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, and end the socket when the session does."""
         if scope["user"].is_anonymous:
-            await self.application(scope, receive, send)
+            await self.app(scope, receive, send)
             return
-        application = asyncio.ensure_future(self.application(scope, receive, send))
+        application = asyncio.ensure_future(self.app(scope, receive, send))
         watch = asyncio.create_task(wait_for_end(scope["session"].session_key))
         try:
             await asyncio.wait({application, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -111,7 +111,7 @@ def user_of(session: SessionBase) -> AbstractBaseUser | AnonymousUser:
     return get_user(request)
 
 
-async def end_sockets_of(session_key: str) -> bool:
+async def close_sockets_of_session(session_key: str) -> bool:
     """Tell the sockets of a session, in every process, that it has ended; see `group_send`."""
     return await group_send(group_of(session_key), {"type": "session.ended"})
 

@@ -59,7 +59,7 @@ class Socket:
         """Run the application until it or the socket ends; raise what it has raised."""
         loop = asyncio.get_running_loop()
         timers = [
-            loop.call_later(conf.WEBSOCKET_HANDSHAKE_TIMEOUT, self.give_up),
+            loop.call_later(conf.WEBSOCKET_HANDSHAKE_TIMEOUT, self.end_unaccepted),
             loop.call_later(conf.WEBSOCKET_MAX_AGE, self.end, GOING_AWAY),
         ]
         self.listener = asyncio.create_task(self.listen())
@@ -146,8 +146,8 @@ class Socket:
         if self.is_closed:
             self.listener = asyncio.create_task(self.listen())
 
-    def give_up(self) -> None:
-        """End it if the consumer has not decided yet."""
+    def end_unaccepted(self) -> None:
+        """End the socket if the consumer has neither accepted nor refused it."""
         if not (self.is_accepted or self.is_closed):
             self.end(TRY_AGAIN_LATER)
 
@@ -175,11 +175,11 @@ def end_all(code: int) -> None:
         socket.end(code)
 
 
-class Sockets:
-    """Wrap an ASGI application of WebSockets. What is inside may end its own socket: `scope["end"](code)`."""
+class WebSocketGuardMiddleware:
+    """Limits the WebSockets of an ASGI application, which may close its own socket with `scope["end"](code)`."""
 
-    def __init__(self, application: Application) -> None:
-        self.application = application
+    def __init__(self, app: Application) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one socket."""
@@ -187,7 +187,7 @@ class Sockets:
         open_sockets.add(socket)
         try:
             with get_shutdown_state().notify_on_stop(partial(socket.end, SERVICE_RESTART)):
-                await socket.serve(self.application, {**scope, "end": socket.end})
+                await socket.serve(self.app, {**scope, "end": socket.end})
         finally:
             open_sockets.discard(socket)
 

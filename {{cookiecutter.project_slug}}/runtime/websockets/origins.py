@@ -20,20 +20,20 @@ LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 type Origin = tuple[str, str, int | None]
 
 
-class AllowedOrigin:
+class OriginMiddleware:
     """Wrap an ASGI application so that only pages of the service itself and of CSRF_TRUSTED_ORIGINS open sockets.
 
     The rule is that of Django's CsrfViewMiddleware, with default ports made explicit. In addition ALLOWED_HOSTS must
     allow the handshake's own host. A handshake without an Origin header is refused: it does not come from a browser.
     """
 
-    def __init__(self, application: Application) -> None:
-        self.application = application
+    def __init__(self, app: Application) -> None:
+        self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse a handshake from another origin; pass on every other."""
         if is_allowed(scope):
-            await self.application(scope, receive, send)
+            await self.app(scope, receive, send)
         else:
             await receive()
             await send({"type": "websocket.close", "code": 1008})

@@ -15,7 +15,8 @@ from django.urls import resolve
 from accounts.models import User
 from runtime.auth.hashing import in_hashing_thread
 from runtime.tests.service import application
-from runtime.threads.pool import LentThread, get_hashing_threads, get_threads
+from runtime.threads.middleware import WorkerThread
+from runtime.threads.pool import get_hashing_pool, get_worker_pool
 
 SECONDS = 5.0
 
@@ -23,7 +24,7 @@ SECONDS = 5.0
 @pytest.fixture
 def one_thread_each() -> Iterator[None]:
     """A process with one thread for requests and one for hashing."""
-    pools = (get_threads, get_hashing_threads)
+    pools = (get_worker_pool, get_hashing_pool)
     for get_pool in pools:
         get_pool.cache_clear()
     with override_settings(MAX_THREADS=1, HASHING_THREADS=1):
@@ -42,12 +43,12 @@ async def test_hashing_leaves_the_threads_of_requests_alone(one_thread_each: Non
         return threading.get_ident()
 
     async def login() -> tuple[int, int]:
-        async with LentThread():
+        async with WorkerThread():
             before = await sync_to_async(threading.get_ident)()
             return before, await in_hashing_thread(hash_password)()
 
     async def query() -> int:
-        async with LentThread():
+        async with WorkerThread():
             return await sync_to_async(threading.get_ident)()
 
     logins = [asyncio.create_task(login()) for _ in range(3)]
@@ -70,7 +71,7 @@ async def test_a_login_hashes_in_a_hashing_thread(one_thread_each: None, monkeyp
         return verify(*args)
 
     monkeypatch.setattr(MD5PasswordHasher, "verify", noting)
-    async with LentThread():
+    async with WorkerThread():
         await sync_to_async(User.objects.create_superuser)("ada", password="a secret")
     transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
@@ -80,7 +81,7 @@ async def test_a_login_hashes_in_a_hashing_thread(one_thread_each: None, monkeyp
         assert (await client.post("/admin/login/", data=form)).status_code == 302
 
     assert threads
-    assert set(threads) <= get_hashing_threads().workers
+    assert set(threads) <= get_hashing_pool().workers
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from django.test import TransactionTestCase, override_settings
 
 from runtime.conf import conf
 from runtime.postgres import pool as database
-from runtime.postgres.pool import ImpatientConnection, connection_pools
-from runtime.threads.pool import LentThread
+from runtime.postgres.pool import TimeoutConnection, connection_pools
+from runtime.threads.middleware import WorkerThread
 
 
 def asked(sql: str) -> object:
     """Return the one value that a query answers, on a connection of its own."""
-    with ImpatientConnection.connect(**connection.get_connection_params()) as own:
+    with TimeoutConnection.connect(**connection.get_connection_params()) as own:
         [[value]] = own.execute(sql)
         return value
 
@@ -23,7 +23,7 @@ def asked(sql: str) -> object:
 class DatabaseTests(TransactionTestCase):
     async def test_a_server_has_limits_and_commands_have_none(self) -> None:
         options = connections.settings["default"]["OPTIONS"]
-        async with LentThread(), connection_pools():
+        async with WorkerThread(), connection_pools():
             limits = [await sync_to_async(asked)(f"SHOW {name}") for name in ("statement_timeout", "lock_timeout")]
 
         # Behind PgBouncer they are the role's own.
@@ -32,7 +32,7 @@ class DatabaseTests(TransactionTestCase):
         assert not {"options", "connection_class"} & {*options, *options["pool"]}
 
     async def test_the_url_has_the_last_word(self) -> None:
-        options = database.limited(
+        options = database.with_server_options(
             {"OPTIONS": {"pool": {}, "options": "-c lock_timeout=1"}, "DISABLE_SERVER_SIDE_CURSORS": False}
         )
 
@@ -40,10 +40,10 @@ class DatabaseTests(TransactionTestCase):
 
     async def test_pgbouncer_is_sent_no_options(self) -> None:
         for pool in ({"max_size": 4}, True):
-            options = database.limited({"OPTIONS": {"pool": pool}, "DISABLE_SERVER_SIDE_CURSORS": True})
+            options = database.with_server_options({"OPTIONS": {"pool": pool}, "DISABLE_SERVER_SIDE_CURSORS": True})
 
             assert "options" not in options
-            assert options["pool"]["connection_class"] is ImpatientConnection
+            assert options["pool"]["connection_class"] is TimeoutConnection
 
     @override_settings(DATABASE_STATEMENT_TIMEOUT=0.05 - conf.STATEMENT_GRACE)
     def test_a_server_that_does_not_answer_is_left(self) -> None:

@@ -16,7 +16,8 @@ from django.views.decorators.csrf import csrf_exempt
 
 from runtime.requests.errors import header_middleware
 from runtime.requests.handler import Handler
-from runtime.threads.pool import LentThreads, get_threads
+from runtime.threads.middleware import WorkerThreadMiddleware
+from runtime.threads.pool import get_worker_pool
 
 SECONDS = 5.0
 
@@ -117,7 +118,7 @@ async def ask(path: str, leaves: Callable[[], object] | None = None) -> list[Any
         "http_version": "1.1",
         "headers": [(b"host", b"testserver"), (b"content-length", b"6")],
     }
-    await LentThreads(Handler())(scope, receive, send)
+    await WorkerThreadMiddleware(Handler())(scope, receive, send)
     return sent
 
 
@@ -144,7 +145,7 @@ async def test_a_view_that_outlives_its_request_finds_its_body(leaves: bool, cap
     assert found == [b"a body"]
     assert finished == [True]
     # It is logged after the request has finished, by the same thread.
-    assert await asyncio.to_thread(get_threads().drain, SECONDS)
+    assert await asyncio.to_thread(get_worker_pool().drain, SECONDS)
     assert "A blocking call failed after its request was cancelled" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 

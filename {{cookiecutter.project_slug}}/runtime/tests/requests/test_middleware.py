@@ -7,7 +7,7 @@ import pytest
 
 from runtime.conf import conf
 from runtime.development.hops import count_hops
-from runtime.requests.middleware import OnTheLoop
+from runtime.requests.middleware import InlineHooksMixin
 from runtime.tests.service import application
 
 
@@ -21,8 +21,8 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 
 def test_both_modes_are_the_classes_own() -> None:
-    assert vars(OnTheLoop)["async_capable"]
-    assert vars(OnTheLoop)["sync_capable"]
+    assert vars(InlineHooksMixin)["async_capable"]
+    assert vars(InlineHooksMixin)["sync_capable"]
 
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -7,7 +7,7 @@ import pytest
 from runtime.asgi import Receive, Scope, Send
 from runtime.server.uvicorn_websocket import WebSocketLimitProtocol
 from runtime.tests.server.test_uvicorn import connected
-from runtime.websockets.guard import Sockets
+from runtime.websockets.guard import WebSocketGuardMiddleware
 
 
 async def test_a_message_after_a_malformed_frame_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
@@ -21,7 +21,7 @@ async def test_a_message_after_a_malformed_frame_is_dropped(caplog: pytest.LogCa
         await send({"type": "websocket.send", "text": "late"})
         heard.append((await receive())["type"])
 
-    async with connected(Sockets(late), ws=WebSocketLimitProtocol) as (reader, writer, state):
+    async with connected(WebSocketGuardMiddleware(late), ws=WebSocketLimitProtocol) as (reader, writer, state):
         writer.write(
             b"GET / HTTP/1.1\r\nHost: testserver\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"

@@ -18,7 +18,10 @@ from runtime.asgi import Application, Receive, Scope, Send
 from runtime.conf import conf
 from runtime.tests.service import application
 from runtime.threads import pool as threads
-from runtime.threads.pool import LentThread, LentThreads, Loan, Threads, TidyExecutor, get_threads, give_back_thread
+from runtime.threads.connections import ConnectionResettingExecutor
+from runtime.threads.executors import RequestExecutor
+from runtime.threads.middleware import WorkerThread, WorkerThreadMiddleware, release_thread
+from runtime.threads.pool import WorkerPool, get_worker_pool
 
 SECONDS = 5.0
 KINDS = [
@@ -30,13 +33,13 @@ this_thread = sync_to_async(threading.get_ident)
 
 
 @pytest.fixture
-def one_thread() -> Iterator[Threads]:
+def one_thread() -> Iterator[WorkerPool]:
     """A process that has one thread to lend."""
-    get_threads.cache_clear()
+    get_worker_pool.cache_clear()
     with override_settings(MAX_THREADS=1):
-        yield get_threads()
-    assert get_threads().drain(SECONDS)
-    get_threads.cache_clear()
+        yield get_worker_pool()
+    assert get_worker_pool().drain(SECONDS)
+    get_worker_pool.cache_clear()
 
 
 async def request(application: Application, kind: str = "http") -> None:
@@ -48,7 +51,7 @@ async def request(application: Application, kind: str = "http") -> None:
     async def send(message: object) -> None:
         pass
 
-    await LentThreads(application)({"type": kind}, receive, send)
+    await WorkerThreadMiddleware(application)({"type": kind}, receive, send)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -57,7 +60,7 @@ def test_a_connection_does_not_outlive_what_opened_it_in_a_thread_of_the_loop() 
         connection.ensure_connection()
         return connection.connection is not None
 
-    with TidyExecutor(max_workers=1) as executor:
+    with ConnectionResettingExecutor(max_workers=1) as executor:
         assert executor.submit(opened).result()
         assert executor.submit(lambda: connection.connection).result() is None
 
@@ -76,7 +79,7 @@ async def test_a_request_keeps_one_thread_and_the_next_one_gets_the_same() -> No
     assert threading.get_ident() not in seen[0]
 
 
-async def test_a_request_that_does_not_block_has_no_thread(one_thread: Threads) -> None:
+async def test_a_request_that_does_not_block_has_no_thread(one_thread: WorkerPool) -> None:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await asyncio.sleep(0)
 
@@ -86,7 +89,7 @@ async def test_a_request_that_does_not_block_has_no_thread(one_thread: Threads) 
 
 
 @pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
-async def test_a_request_that_fails_gives_its_thread_back(one_thread: Threads, error: type[BaseException]) -> None:
+async def test_a_request_that_fails_gives_its_thread_back(one_thread: WorkerPool, error: type[BaseException]) -> None:
     async def failing(scope: Scope, receive: Receive, send: Send) -> None:
         await this_thread()
         raise error
@@ -100,7 +103,7 @@ async def test_a_request_that_fails_gives_its_thread_back(one_thread: Threads, e
         await request(application)
 
 
-async def test_a_request_that_is_cancelled_gives_its_thread_back_when_the_call_returns(one_thread: Threads) -> None:
+async def test_a_request_that_is_cancelled_gives_its_thread_back_when_the_call_returns(one_thread: WorkerPool) -> None:
     started, release = threading.Event(), threading.Event()
 
     def call() -> None:
@@ -127,16 +130,16 @@ async def test_a_request_that_is_cancelled_gives_its_thread_back_when_the_call_r
         await waiting
 
 
-async def test_a_thread_that_was_given_back_early_is_for_others(one_thread: Threads) -> None:
+async def test_a_thread_that_was_given_back_early_is_for_others(one_thread: WorkerPool) -> None:
     async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
         await this_thread()
-        give_back_thread()
+        release_thread()
         async with asyncio.timeout(SECONDS):
             await asyncio.create_task(other())
         await this_thread()
 
     async def other() -> None:
-        async with LentThread():
+        async with WorkerThread():
             await this_thread()
 
     await request(waiting)
@@ -152,7 +155,7 @@ async def test_a_socket_makes_several_calls_at_once() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_task_that_outlives_its_request_borrows_for_each_call(one_thread: Threads, kind: str) -> None:
+async def test_a_task_that_outlives_its_request_borrows_for_each_call(one_thread: WorkerPool, kind: str) -> None:
     tasks: list[asyncio.Task[None]] = []
     ended = asyncio.Event()
 
@@ -175,53 +178,53 @@ async def test_a_task_that_outlives_its_request_borrows_for_each_call(one_thread
     await tasks[0]
 
 
-def run(loan: Loan, function: Callable[[], object]) -> object:
+def run(executor: RequestExecutor, function: Callable[[], object]) -> object:
     """Return what a function returns in a lent thread."""
-    return loan.submit(function).result(SECONDS)
+    return executor.submit(function).result(SECONDS)
 
 
 def test_calls_wait_their_turn_when_every_thread_is_taken() -> None:
-    pool = Threads(maximum=2)
-    holders = [Loan(pool) for _ in range(2)]
+    pool = WorkerPool(maximum=2)
+    holders = [RequestExecutor(pool) for _ in range(2)]
     for holder in holders:
         run(holder, threading.get_ident)
     order: list[int] = []
-    loans = [Loan(pool) for _ in range(4)]
-    calls: list[Future[None]] = [loan.submit(order.append, number) for number, loan in enumerate(loans)]
+    executors = [RequestExecutor(pool) for _ in range(4)]
+    calls: list[Future[None]] = [executor.submit(order.append, number) for number, executor in enumerate(executors)]
     assert not order
 
-    for loan in [holders[0], *loans]:
-        loan.give_back()
+    for executor in [holders[0], *executors]:
+        executor.release()
     for call in calls:
         call.result(SECONDS)
 
     assert order == [0, 1, 2, 3]
     assert len(pool.workers) == 2
-    holders[1].give_back()
+    holders[1].release()
     assert pool.drain(SECONDS)
 
 
 def test_a_call_that_is_cancelled_while_it_waits_is_never_made() -> None:
-    pool = Threads(maximum=1)
-    holder, loan = Loan(pool), Loan(pool)
+    pool = WorkerPool(maximum=1)
+    holder, executor = RequestExecutor(pool), RequestExecutor(pool)
     run(holder, threading.get_ident)
     made: list[int] = []
-    call = loan.submit(made.append, 1)
+    call = executor.submit(made.append, 1)
 
     assert call.cancel()
-    for each in (loan, holder):
-        each.give_back()
+    for each in (executor, holder):
+        each.release()
     assert pool.drain(SECONDS)
 
     assert not made
 
 
 def test_idle_threads_end_but_for_some() -> None:
-    pool = Threads(maximum=8, spare=1, linger=0.2)
-    loans = [Loan(pool) for _ in range(8)]
-    assert len({run(loan, threading.get_ident) for loan in loans}) == 8
-    for loan in loans:
-        loan.give_back()
+    pool = WorkerPool(maximum=8, spare=1, linger=0.2)
+    executors = [RequestExecutor(pool) for _ in range(8)]
+    assert len({run(executor, threading.get_ident) for executor in executors}) == 8
+    for executor in executors:
+        executor.release()
 
     started = time.monotonic()
     with pool.changed:
@@ -232,11 +235,11 @@ def test_idle_threads_end_but_for_some() -> None:
 
 
 def test_draining_waits_for_calls_within_reason() -> None:
-    pool = Threads(maximum=1)
+    pool = WorkerPool(maximum=1)
     release = threading.Event()
-    loan = Loan(pool)
-    call = loan.submit(release.wait, SECONDS)
-    loan.give_back()
+    executor = RequestExecutor(pool)
+    call = executor.submit(release.wait, SECONDS)
+    executor.release()
 
     assert not pool.drain(0.01)
     release.set()
@@ -246,19 +249,19 @@ def test_draining_waits_for_calls_within_reason() -> None:
 
 def test_there_must_be_a_thread() -> None:
     with pytest.raises(ValueError, match="1 thread or more, not 0"):
-        Threads(maximum=0)
+        WorkerPool(maximum=0)
 
 
 async def test_says_so_when_a_call_does_not_return(
-    one_thread: Threads, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    one_thread: WorkerPool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conf, "DRAIN_TIMEOUT", 0.01)
     release = threading.Event()
-    loan = Loan(one_thread)
-    loan.submit(release.wait, SECONDS)
-    loan.give_back()
+    executor = RequestExecutor(one_thread)
+    executor.submit(release.wait, SECONDS)
+    executor.release()
 
-    async with threads.drained_threads():
+    async with threads.worker_pools():
         pass
 
     assert "has not returned within 0.01 s" in caplog.text
@@ -279,21 +282,23 @@ def without_autocommit() -> None:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("leave", [begin, without_autocommit])
-def test_the_next_borrower_finds_nothing_of_the_last(one_thread: Threads, leave: Callable[[], None]) -> None:
-    first, second = Loan(one_thread), Loan(one_thread)
+def test_the_next_borrower_finds_nothing_of_the_last(one_thread: WorkerPool, leave: Callable[[], None]) -> None:
+    first, second = RequestExecutor(one_thread), RequestExecutor(one_thread)
     run(first, leave)
-    first.give_back()
+    first.release()
 
     try:
         assert run(second, lambda: connection.connection is None or connection.get_autocommit())
         assert not run(second, lambda: connection.in_atomic_block)
         assert run(second, User.objects.count) == 0
     finally:
-        second.give_back()
+        second.release()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_connection_that_cannot_be_closed_is_dropped(one_thread: Threads, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_connection_that_cannot_be_closed_is_dropped(
+    one_thread: WorkerPool, caplog: pytest.LogCaptureFixture
+) -> None:
     def spoil() -> None:
         connection.ensure_connection()
         connection.close_if_unusable_or_obsolete = fail  # type: ignore[method-assign]
@@ -303,13 +308,13 @@ def test_a_connection_that_cannot_be_closed_is_dropped(one_thread: Threads, capl
         raise OSError("broken")
 
     dropped: list[Any] = []
-    first, second = Loan(one_thread), Loan(one_thread)
+    first, second = RequestExecutor(one_thread), RequestExecutor(one_thread)
     run(first, spoil)
-    first.give_back()
+    first.release()
 
     assert run(second, User.objects.count) == 0
     assert "Could not close a connection to the database default" in caplog.text
-    second.give_back()
+    second.release()
     dropped[0].close()
 
 

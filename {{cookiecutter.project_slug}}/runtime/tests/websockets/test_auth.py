@@ -14,8 +14,8 @@ from runtime.asgi import Receive, Scope, Send
 from runtime.conf import conf
 from runtime.development.hops import count_hops
 from runtime.websockets import auth as sessions
-from runtime.websockets.auth import Sessions
-from runtime.websockets.guard import Sockets
+from runtime.websockets.auth import WebSocketAuthMiddleware
+from runtime.websockets.guard import WebSocketGuardMiddleware
 
 UNREACHABLE = {"default": {"BACKEND": "runtime.tests.websockets.test_channel_layer.Unreachable"}}
 
@@ -35,7 +35,9 @@ class SessionTests(TransactionTestCase):
     async def connect(self, cookie: str = "") -> tuple[ApplicationCommunicator, str]:
         """Connect with a cookie; return the client, and who the application takes it for."""
         headers = [(b"cookie", cookie.encode())] if cookie else []
-        client = ApplicationCommunicator(Sockets(Sessions(greet)), {"type": "websocket", "headers": headers})
+        client = ApplicationCommunicator(
+            WebSocketGuardMiddleware(WebSocketAuthMiddleware(greet)), {"type": "websocket", "headers": headers}
+        )
         await client.send_input({"type": "websocket.connect"})
         return client, (await client.receive_output())["subprotocol"]
 

@@ -13,7 +13,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from runtime.asgi import Receive, Scope, Send
 from runtime.websockets import guard as sockets
-from runtime.websockets.guard import Sockets, end_all, open_sockets
+from runtime.websockets.guard import WebSocketGuardMiddleware, end_all, open_sockets
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
@@ -36,7 +36,7 @@ class Client(ApplicationCommunicator):
     def __init__(self, application: Any = echo) -> None:
         # The codes that the application has heard.
         self.left: list[int] = []
-        super().__init__(Sockets(application), {"type": "websocket", "left": self.left})
+        super().__init__(WebSocketGuardMiddleware(application), {"type": "websocket", "left": self.left})
 
     async def connect(self) -> None:
         await self.send_input({"type": "websocket.connect"})
@@ -85,10 +85,8 @@ async def test_a_client_that_takes_nothing_is_left() -> None:
 
     incoming.put_nowait({"type": "websocket.connect"})
     incoming.put_nowait({"type": "websocket.receive", "text": ""})
-    with override_settings(
-        RUNTIME_WEBSOCKET_SEND_TIMEOUT=0.01, RUNTIME_WEBSOCKET_CLOSE_TIMEOUT=0.01, RUNTIME_WEBSOCKET_LEAVE_TIMEOUT=0.01
-    ):
-        await Sockets(echo)({"type": "websocket", "left": left}, incoming.get, send)
+    with override_settings(RUNTIME_WEBSOCKET_SEND_TIMEOUT=0.01, RUNTIME_WEBSOCKET_CLOSE_TIMEOUT=0.01, RUNTIME_WEBSOCKET_LEAVE_TIMEOUT=0.01):
+        await WebSocketGuardMiddleware(echo)({"type": "websocket", "left": left}, incoming.get, send)
     assert left == [1013]
 
 
