@@ -6,6 +6,10 @@ from typing import Any
 
 from environs import Env, EnvValidationError, ValidationError
 
+from runtime.compat import require
+
+require(Env, "_get_value")
+
 # A key for production has at least as many characters, and as many different ones (Django's security.W009).
 MIN_KEY_LENGTH = 50
 MIN_DIFFERENT_CHARACTERS = 5

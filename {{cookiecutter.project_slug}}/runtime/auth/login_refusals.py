@@ -4,8 +4,12 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from django.utils.log import log_response
 
+from runtime.compat import require
 from runtime.requests.errors import error_response
+
+require(log_response, "_has_been_logged")
 
 
 @dataclass(frozen=True)

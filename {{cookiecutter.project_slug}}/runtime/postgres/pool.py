@@ -12,7 +12,12 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg.abc import RV, PQGen
 from psycopg_pool import ConnectionPool
 
+from runtime.compat import require
 from runtime.conf import conf
+
+require(psycopg.errors, "_WaitTimeout")
+require(psycopg.Connection, "_pool")
+require(ConnectionPool, "_lock", "_waiting")
 
 
 class TimeoutConnection(psycopg.Connection[Any]):

@@ -7,10 +7,14 @@ from django.conf import settings
 from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
+from django.middleware import csp
 from django.middleware.csp import get_nonce
 from django.utils.csp import CSP, build_policy
 
+from runtime.compat import require
 from runtime.requests.middleware import ContentSecurityPolicyMiddleware
+
+require(csp.ContentSecurityPolicyMiddleware.process_response, "_csp_config")
 
 # The features that ask a user for permission or reach hardware. Chromium logs a warning about every name that it does
 # not know, so this list has only names that it knows on each platform.

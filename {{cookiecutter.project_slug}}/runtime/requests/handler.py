@@ -16,12 +16,13 @@ from django.core.handlers.base import reset_urlconf
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, reset_queries
 from django.dispatch import Signal
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import set_script_prefix, set_urlconf
 from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
+from runtime.compat import require
 from runtime.requests.body import read_body, refuse_body
 from runtime.requests.deadline import Deadline
 from runtime.requests.error_views import json_not_found
@@ -30,6 +31,12 @@ from runtime.requests.headers import RequestRefusedError, check_headers
 from runtime.requests.outages import answer_outages, answer_timeout
 from runtime.server.shutdown import get_shutdown_state
 from runtime.threads.middleware import WorkerThread, call_after_running_calls, release_thread
+
+require(ASGIHandler, "_get_response_async", "_middleware_chain")
+require(HttpResponseBase, "_resource_closers")
+require(StreamingHttpResponse, "_iterator")
+require(log_response, "_has_been_logged")
+require(Signal, "_live_receivers")
 
 # Django's own receivers of the signals that a request starts and has finished: on the event loop none of them blocks.
 NON_BLOCKING_RECEIVERS = frozenset({reset_queries, close_old_connections, reset_urlconf, close_caches})

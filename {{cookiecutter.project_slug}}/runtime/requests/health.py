@@ -7,10 +7,14 @@ from collections.abc import Awaitable, Callable
 from asgiref.sync import sync_to_async
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
+from django.utils.log import log_response
 from django.views.decorators.cache import never_cache
 
+from runtime.compat import require
 from runtime.conf import conf
 from runtime.server.shutdown import get_shutdown_state
+
+require(log_response, "_has_been_logged")
 
 logger = logging.getLogger(__name__)
 

@@ -27,9 +27,13 @@ from django.middleware import clickjacking, common, csp, csrf, http, locale, sec
 from django.utils.functional import SimpleLazyObject
 
 from runtime.auth.login_refusals import replace_if_throttled
+from runtime.compat import require
 from runtime.conf import conf
 from runtime.requests.headers import answers_any_host
 from runtime.requests.outages import answer_outages
+
+require(csrf.CsrfViewMiddleware, "_reject")
+require(messages.MessageMiddleware, "_messages")
 
 # Django 6.2 moves it, and warns about the old place.
 if TYPE_CHECKING or django.VERSION < (6, 2):

@@ -15,9 +15,13 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from runtime.asgi import Scope
+from runtime.compat import require
 from runtime.conf import conf
 from runtime.server.daphne_connection import LimitedConnection, LimitedRequest
 from runtime.server.shutdown import get_shutdown_state
+
+require(Server, "abort_start", "application_close_timeout", "connections", "http_factory")
+require(Server, "ready_callable", "root_path", "ws_factory")
 
 logger = logging.getLogger(__name__)
 

@@ -11,11 +11,20 @@ from typing import Any, cast, override
 from daphne.http_protocol import WebRequest
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from twisted.internet.abstract import FileDescriptor
 from twisted.web.http import NO_BODY_CODES, HTTPChannel
 
+from runtime.compat import require
 from runtime.conf import conf
 from runtime.requests.errors import as_http1, refusal
 from runtime.requests.headers import RequestRefusedError, answer_refused, cannot_store, check_headers, check_size
+
+require(WebRequest, "_response_started", "channel", "clientproto", "content")
+require(HTTPChannel, "_buffer", "_dataBuffer", "_handlingRequest", "_networkProducer", "_optimisticEagerReadSize")
+require(HTTPChannel, "_path", "_receivedHeaderCount", "_receivedHeaderSize", "_respondToBadRequestAndDisconnect")
+require(HTTPChannel, "_send100Continue", "_version", "_waitingForTransport", "length", "line_mode", "maxHeaders")
+require(HTTPChannel, "paused", "persistent", "requests", "timeOut", "totalHeadersSize")
+require(FileDescriptor, "_tempDataLen", "dataBuffer", "offset", "writeSomeData")
 
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 

@@ -16,10 +16,13 @@ from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
 from runtime.asgi import Application, Receive, Scope, Send
+from runtime.compat import require
 from runtime.conf import conf
 from runtime.requests.handler import Handler
 from runtime.server.granian_write_timeout import WriteTimeouts
 from runtime.server.shutdown import get_shutdown_state
+
+require(MPServer, "_stop_workers", "interrupt_signal", "workers_kill_timeout", "wrks")
 
 # Signal with which the main process has a worker skip draining. A worker without a handler yet ignores it.
 SKIP_DRAIN = signal.SIGURG

@@ -14,9 +14,15 @@ from django.conf import settings
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import multiprocess
 
+from runtime.compat import require
 from runtime.conf import conf
 from runtime.server.shutdown import get_shutdown_state
 from runtime.server.uvicorn_protocol import HeaderLimitProtocol
+
+require(uvicorn.Server, "server_state", "started")
+require(multiprocess, "Process")
+require(multiprocess.Process, "_server", "config", "process")
+require(multiprocess.Multiprocess, "processes", "signal_queue")
 
 
 class DrainedServer(uvicorn.Server):

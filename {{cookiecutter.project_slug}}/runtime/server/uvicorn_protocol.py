@@ -9,9 +9,14 @@ from django.conf import settings
 from django.http import HttpRequest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from runtime.compat import require
 from runtime.conf import conf
 from runtime.requests.errors import as_http1, refusal
 from runtime.server.tcp import RESET, tcp_info
+
+require(HttpToolsProtocol, "_start_asgi_task", "cycle", "headers", "loop", "pipeline", "transport", "url")
+require(RequestResponseCycle, "disconnected", "keep_alive", "message_event", "more_body")
+require(RequestResponseCycle, "response_complete", "response_started")
 
 # Errors that are found before the application is called, and what the client is told.
 REFUSALS = {

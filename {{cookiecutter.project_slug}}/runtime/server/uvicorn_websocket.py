@@ -6,7 +6,11 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
+from runtime.compat import require
 from runtime.server.uvicorn_protocol import send_refusal
+
+require(WebSocketsSansIOProtocol, "close_sent", "conn", "curr_msg_data_type", "frames", "transport", "writable")
+require(WebSocketsSansIOProtocol, "handshake_complete", "handshake_initiated")
 
 
 class WebSocketLimitProtocol(WebSocketsSansIOProtocol):

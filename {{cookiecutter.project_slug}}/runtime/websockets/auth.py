@@ -5,7 +5,7 @@ import hashlib
 from importlib import import_module
 from typing import Any
 
-from channels.auth import AuthMiddleware
+from channels.auth import AuthMiddleware, UserLazyObject
 from channels.db import database_sync_to_async
 from channels.layers import get_channel_layer
 from channels.sessions import CookieMiddleware, SessionMiddleware
@@ -17,9 +17,12 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, parse_cookie
 
 from runtime.asgi import Application, Receive, Scope, Send
+from runtime.compat import require
 from runtime.conf import conf
 from runtime.websockets.channel_layer import group_send
 from runtime.websockets.guard import SESSION_ENDED, forget
+
+require(UserLazyObject, "_wrapped")
 
 
 class WebSocketAuthMiddleware:

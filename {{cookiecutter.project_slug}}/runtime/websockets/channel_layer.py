@@ -14,7 +14,10 @@ from channels_redis.core import RedisChannelLayer
 from redis.asyncio import BlockingConnectionPool
 from redis.exceptions import RedisError
 
+from runtime.compat import require
 from runtime.conf import conf
+
+require(RedisChannelLayer, "client_prefix", "hosts")
 
 type Message = dict[str, Any]
 
