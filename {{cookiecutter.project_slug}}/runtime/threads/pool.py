@@ -147,4 +147,6 @@ async def worker_pools() -> AsyncIterator[None]:
     yield
     pools = (get_worker_pool(), get_hashing_pool())
     if not all(await asyncio.gather(*(asyncio.to_thread(pool.drain, conf.DRAIN_TIMEOUT) for pool in pools))):
-        logger.warning("A blocking call has not returned within %s s; the process exits without it.", conf.DRAIN_TIMEOUT)
+        logger.warning(
+            "A blocking call has not returned within %s s; the process exits without it.", conf.DRAIN_TIMEOUT
+        )

@@ -85,7 +85,9 @@ async def test_a_client_that_takes_nothing_is_left() -> None:
 
     incoming.put_nowait({"type": "websocket.connect"})
     incoming.put_nowait({"type": "websocket.receive", "text": ""})
-    with override_settings(RUNTIME_WEBSOCKET_SEND_TIMEOUT=0.01, RUNTIME_WEBSOCKET_CLOSE_TIMEOUT=0.01, RUNTIME_WEBSOCKET_LEAVE_TIMEOUT=0.01):
+    with override_settings(
+        RUNTIME_WEBSOCKET_SEND_TIMEOUT=0.01, RUNTIME_WEBSOCKET_CLOSE_TIMEOUT=0.01, RUNTIME_WEBSOCKET_LEAVE_TIMEOUT=0.01
+    ):
         await WebSocketGuardMiddleware(echo)({"type": "websocket", "left": left}, incoming.get, send)
     assert left == [1013]
 
