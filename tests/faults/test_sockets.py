@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -573,6 +573,11 @@ UNBOUNDED = (
     "URLRouter(urlpatterns)",
 )
 ALONE = ("runtime/websockets/guard.py", "end_all(TRY_AGAIN_LATER)", "self.end(TRY_AGAIN_LATER)")
+ONE_RECEIVER = (
+    "runtime/websockets/channel_layer.py",
+    "in chain.from_iterable(self.waiters.values()):",
+    "in list(chain.from_iterable(self.waiters.values()))[:1]:",
+)
 
 
 def without(protection: tuple[str, str, str], server: str, directory: Path) -> Path:
@@ -604,13 +609,18 @@ def test_without_flow_control_daphne_would_keep_everything(tmp_path: Path, redis
         check_that_slow_clients_are_bounded(running, redis_url)
 
 
-def test_without_the_others_being_told_a_hang_is_found_out_one_by_one(tmp_path: Path, own_valkey: Valkey) -> None:
+def test_sockets_stay_open_if_neither_the_reader_nor_the_guard_ends_all_of_them(
+    tmp_path: Path, own_valkey: Valkey
+) -> None:
     async def outage(running: Server) -> None:
-        open_sockets = [await feed(running).__aenter__() for _ in range(5)]
-        own_valkey.hang()
-        await asyncio.gather(*(code_of(socket, 15) for socket in open_sockets))
+        async with AsyncExitStack() as stack:
+            open_sockets = [await stack.enter_async_context(feed(running)) for _ in range(5)]
+            own_valkey.hang()
+            await asyncio.gather(*(code_of(socket, 15) for socket in open_sockets))
 
-    with served(without(ALONE, "uvicorn", tmp_path), on("uvicorn"), None, own_valkey.url) as running:
+    rendered = without(ALONE, "uvicorn", tmp_path)
+    break_it(rendered, *ONE_RECEIVER)
+    with served(rendered, on("uvicorn"), None, own_valkey.url) as running:
         with pytest.raises(TimeoutError):
             asyncio.run(outage(running))
         own_valkey.go_on()

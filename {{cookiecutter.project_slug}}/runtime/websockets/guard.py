@@ -86,7 +86,7 @@ class Socket:
             await application(scope, self.receive, self.send)
         except RedisError as error:
             report(error)
-            # One waits for the messages of all: the others would be told one after the other.
+            # The sockets share the channel layer. Those that do not receive from it now would notice later.
             end_all(TRY_AGAIN_LATER)
         except (ChannelFull, OperationalError, InterfaceError) as error:
             report(error)

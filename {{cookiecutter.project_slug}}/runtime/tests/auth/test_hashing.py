@@ -12,9 +12,8 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import override_settings
 from django.urls import resolve
 
-from accounts.models import User
 from runtime.auth.hashing import in_hashing_thread
-from runtime.tests.service import application
+from runtime.tests.service import User, application
 from runtime.threads.middleware import WorkerThread
 from runtime.threads.pool import get_hashing_pool, get_worker_pool
 

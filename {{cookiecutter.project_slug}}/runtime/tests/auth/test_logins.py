@@ -10,9 +10,9 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.http import HttpRequest
 from django.test import TestCase
 
-from accounts.models import User
 from runtime.auth.logins import shown
 from runtime.models import LoginAttempt
+from runtime.tests.service import User
 
 LOGIN = "/admin/login/"
 PASSWORD = "a secret"

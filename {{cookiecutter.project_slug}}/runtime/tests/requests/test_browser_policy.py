@@ -6,9 +6,9 @@ from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, TestCase, override_settings
 
-from accounts.models import User
 from runtime.requests.browser_policy import BrowserPolicyMiddleware
 from runtime.requests.errors import refusal
+from runtime.tests.service import User
 
 
 async def passed_through(view: HttpResponse) -> HttpResponse:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from accounts.models import User
+from runtime.tests.service import User
 from runtime.tests.threads.calls import run
 from runtime.threads.connections import ConnectionResettingExecutor
 from runtime.threads.executors import RequestExecutor

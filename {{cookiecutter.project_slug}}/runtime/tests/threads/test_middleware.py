@@ -8,9 +8,8 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from accounts.models import User
 from runtime.asgi import Application, Receive, Scope, Send
-from runtime.tests.service import application
+from runtime.tests.service import User, application
 from runtime.tests.threads.calls import SECONDS
 from runtime.threads.middleware import WorkerThread, WorkerThreadMiddleware, release_thread
 from runtime.threads.pool import WorkerPool

@@ -9,10 +9,10 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import TransactionTestCase, override_settings
 
-from accounts.models import User
 from runtime.asgi import Receive, Scope, Send
 from runtime.conf import conf
 from runtime.development.hops import count_hops
+from runtime.tests.service import User
 from runtime.websockets import auth as sessions
 from runtime.websockets.auth import WebSocketAuthMiddleware
 from runtime.websockets.guard import WebSocketGuardMiddleware
