@@ -131,7 +131,7 @@ def test_ours_goes_to_a_thread_less_often(replays: dict[str, Replay]) -> None:
     assert hops["ours"] < hops["django"] / 2
 
 
-# What ours does wrong, as code at the end of one of its modules, and a case in which that shows.
+# A fault: the module of runtime/requests/ that gets it, its code, the case that fails, and a part of the failure.
 FAULTS = {
     "a header that is missing": (
         "middleware",
@@ -201,7 +201,7 @@ def test_a_fault_is_noticed(
 ) -> None:
     module, code, name, sign = FAULTS[fault]
     shutil.copytree(runtime / "runtime", tmp_path / "runtime")
-    with (tmp_path / "runtime" / f"{module}.py").open("a", encoding="utf-8") as file:
+    with (tmp_path / "runtime" / "requests" / f"{module}.py").open("a", encoding="utf-8") as file:
         file.write(f"\n\n{code}\n")
 
     with pytest.raises(AssertionError, match=sign):
