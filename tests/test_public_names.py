@@ -11,14 +11,9 @@ from matrix import SERVERS, all_on
 from rendering import break_it, render
 
 OWN = ("accounts", "catalog", "config", "tests")
-# Table cells of "Public names" in runtime/README.md: `runtime.package.module.name`, `runtime.package` or `runtime.module.*`.
-PUBLIC = {
-    name
-    for row in re.findall(
-        r"(?m)^\| (`runtime\.[^|]*) \|", (TEMPLATE / "runtime" / "README.md").read_text(encoding="utf-8")
-    )
-    for name in re.findall(r"`([^`]+)`", row)
-}
+README = (TEMPLATE / "runtime" / "README.md").read_text(encoding="utf-8")
+# The names in the table "Public names": of an attribute, a package, or with an asterisk of all attributes of a module.
+PUBLIC = {name for row in re.findall(r"(?m)^\| (`runtime\.[^|]*) \|", README) for name in re.findall(r"`([^`]+)`", row)}
 
 
 def used_names(service: Path) -> Iterator[tuple[str, str]]:

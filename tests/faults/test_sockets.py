@@ -37,7 +37,7 @@ SOON = 10
 TRY_AGAIN_LATER, SESSION_ENDED = 1013, 4401
 # Lines that a server may log when its channel layer is down, and none but these.
 DOWN = re.compile(
-    r".* WARNING runtime\.(channel_layer|sockets|health)\b.*"
+    r".* WARNING runtime\.(websockets\.(channel_layer|guard)|requests\.health)\b.*"
     r"( Sockets are closed with 1013: .*| Channel layer unavailable; dropped .*| channel_layer is down: .*)"
 )
 
@@ -360,7 +360,7 @@ def check_that_slow_clients_are_bounded(running: Server, redis_url: str) -> None
 def with_echo(server: str, directory: Path) -> Path:
     """Render a service whose feed sends much."""
     rendered = render(on(server), directory / server)
-    break_it(rendered, "catalog/consumers.py", "\n\nclass NotFound", f"{ECHO}\n\nclass NotFound")
+    break_it(rendered, "catalog/consumers.py", "\n\nclass UnknownPath", f"{ECHO}\n\nclass UnknownPath")
     return rendered
 
 
