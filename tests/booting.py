@@ -24,7 +24,7 @@ _ports = itertools.cycle(range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER)
 # Lines that a log may have though they warn:
 EXPLAINED = re.compile(
     # Django's, about requests of ours that it was right to refuse;
-    r" WARNING (django\.(request|security\.csrf)|runtime\.logins)\b"
+    r" WARNING (django\.(request|security\.csrf)|runtime\.auth\.logins)\b"
     # ours, about a statement that PostgreSQL has given up after its request was answered 504;
     r"| WARNING runtime\.threads .* after its request was cancelled: canceling statement due to "
     # uvicorn's, about a request that is no HTTP,

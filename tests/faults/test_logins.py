@@ -72,7 +72,7 @@ def fail(browser: Browser, username: str = USERNAME, password: str = WRONG) -> h
 
 def log_lines(server: Server) -> list[tuple[str, ...]]:
     """Return the log lines of logins, without their time and request ID."""
-    return re.findall(r"^\S+ \S+ (\w+ runtime\.logins) \[[0-9a-f]{32}\] (.*)$", server.log, re.MULTILINE)
+    return re.findall(r"^\S+ \S+ (\w+ runtime\.auth\.logins) \[[0-9a-f]{32}\] (.*)$", server.log, re.MULTILINE)
 
 
 def test_many_logins_do_not_hold_up_queries(server: Server) -> None:
