@@ -26,7 +26,7 @@ EXPLAINED = re.compile(
     # Django's, about requests of ours that it was right to refuse;
     r" WARNING (django\.(request|security\.csrf)|runtime\.auth\.logins)\b"
     # ours, about a statement that PostgreSQL has given up after its request was answered 504;
-    r"| WARNING runtime\.threads .* after its request was cancelled: canceling statement due to "
+    r"| WARNING runtime\.threads\.executors .* after its request was cancelled: canceling statement due to "
     # uvicorn's, about a request that is no HTTP,
     r"|Invalid HTTP request received\."
     # and about a WebSocket handshake where no WebSockets are installed;
