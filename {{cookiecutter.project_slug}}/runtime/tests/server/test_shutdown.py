@@ -9,9 +9,9 @@ from asgiref.testing import ApplicationCommunicator
 from django.conf import LazySettings
 from django.test import AsyncClient
 
-from runtime.tests.service import application
 from runtime.conf import conf
 from runtime.server.shutdown import ShutdownState, get_shutdown_state, until_stopping
+from runtime.tests.service import application
 
 
 @pytest.fixture(autouse=True)
