@@ -166,14 +166,16 @@ def check(answers: Answered) -> None:
 def lint(directory: Path, names: list[str]) -> None:
     """Check that the linters of a service find nothing wrong with its settings, whatever it is called."""
     (directory / "pyproject.toml").write_text(PROJECT.render(CONTEXT | {"cookiecutter": QUESTIONS | EXAMPLES}), "utf-8")
-    (directory / "runtime").mkdir(exist_ok=True)
     for number, name in enumerate(name for name in names if accepts("project_name", name)):
         context = {"cookiecutter": QUESTIONS | EXAMPLES | {"project_name": name}}
         settings = SETTINGS.render(context)
         (directory / f"settings_{number}.py").write_text(settings, "utf-8")
         # The linter sorts imports of what is there apart from those of installed packages.
-        for module in ("__init__", *re.findall(r"^from runtime\.(\w+)", settings, re.MULTILINE)):
-            (directory / "runtime" / f"{module}.py").write_text('"""A module of the service."""\n', "utf-8")
+        for module in re.findall(r"^from (runtime\.[\w.]+)", settings, re.MULTILINE):
+            path = (directory / module.replace(".", "/")).with_suffix(".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            for file in (path, path.with_name("__init__.py")):
+                file.write_text('"""A module of the service."""\n', "utf-8")
     succeed(directory, "ruff", "check", "--no-cache", ".")
     succeed(directory, "ruff", "format", "--check", "--no-cache", ".")
 
