@@ -6,7 +6,7 @@ Standard library only. It runs no other program and reaches no network.
 import sys
 
 if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
-    # It runs in the folder for temporary files, where anybody may have left a json.py.
+    # It runs in the folder for temporary files, where any user may have left a json.py.
     sys.path.pop(0)
 
 import io
@@ -128,7 +128,7 @@ def is_of_this_render(file: Path, before: Path, written: int | None) -> bool:
     status = file.lstat()
     if not stat.S_ISREG(status.st_mode):
         return False
-    # With --skip-if-file-exists, nobody has written one that was there.
+    # With --skip-if-file-exists, this render has not written an existing file.
     return written is None or (written != status.st_mtime_ns and file.read_bytes() == before.read_bytes())
 
 
@@ -168,7 +168,7 @@ def write_env(service: Path) -> None:
     path = service / ".env"
     if os.path.lexists(path):
         return
-    # It appears when it is whole: nobody would write a second one.
+    # The file appears complete: a second render does not replace it.
     draft = service / UNFINISHED / ".env"
     draft.touch(mode=0o600)
     draft.write_text(
@@ -203,7 +203,7 @@ def next_steps() -> str:
 
 
 def say(message: str) -> None:
-    """Print a message; if nobody can read it, the service is no worse for that."""
+    """Print a message. A closed or full stdout does not fail the render."""
     if not isinstance(sys.stdout, io.TextIOWrapper):
         return  # it was closed
     # A terminal that cannot show a name must not fail the rendering of it.

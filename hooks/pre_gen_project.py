@@ -6,7 +6,7 @@ Standard library only. Each rule below returns what is wrong with a value, or No
 import sys
 
 if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
-    # It runs in the folder for temporary files, where anybody may have left a json.py.
+    # It runs in the folder for temporary files, where any user may have left a json.py.
     sys.path.pop(0)
 
 import json

@@ -34,7 +34,7 @@ class Reader[Result](Protocol):
 
 @pytest.fixture
 def read_settings(tmp_path: Path) -> Reader[dict[str, Any]]:
-    """Run a copy of the settings, which has no `.env` beside it."""
+    """Run a copy of the settings, which has no `.env`."""
     copy = tmp_path / "config" / "settings.py"
     copy.parent.mkdir()
     shutil.copy(settings.BASE_DIR / "config" / "settings.py", copy)

@@ -25,7 +25,7 @@ class Hop:
 
 @contextmanager
 def count_hops() -> Iterator[list[Hop]]:
-    """Collect every hop to a thread that is made meanwhile, whoever makes it.
+    """Collect every switch to a thread in the block, whichever code causes it.
 
         with count_hops() as hops:
             await client.get("/health/live")

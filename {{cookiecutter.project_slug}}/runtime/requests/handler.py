@@ -205,7 +205,7 @@ class CancelOnDisconnect:
 
 def closing_may_block(response: HttpResponseBase) -> bool:
     """Tell whether something may block that a response closes or that is told of it."""
-    # A stream closes what it was made from; a response closes the request, and whatever somebody has added to that.
+    # A stream closes its iterator. A response closes the request, and everything that other code has added.
     is_plain = (
         not response.streaming
         and getattr(response.close, "__func__", None) is HttpResponseBase.close

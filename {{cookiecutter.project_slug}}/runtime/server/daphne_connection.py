@@ -44,7 +44,7 @@ class Outgoing:
         """Note that the client has taken it."""
         self.has_room.set()
 
-    # There will never be room, and nobody need wait for it.
+    # Wake all waiting senders: there will never be room.
     stopProducing = resumeProducing  # noqa: N815
 
 

@@ -10,7 +10,7 @@ from django.db.backends.sqlite3 import base
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's SQLite backend. SQLite gives the files beside a database, `-wal` and `-shm`, the database's mode."""
+    """Django's SQLite backend. SQLite gives its `-wal` and `-shm` files the mode of the database."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a new connection. A database file that exists keeps the mode that its owner has chosen."""

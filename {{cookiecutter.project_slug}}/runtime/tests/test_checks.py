@@ -1,4 +1,4 @@
-"""What `manage.py check` warns of, each with the faulty setting and the mended one."""
+"""What `manage.py check` warns of, each with a wrong setting and a right one."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ class Blocking(MiddlewareMixin):
         return response
 
 
-class Mended(InlineHooksMixin, Blocking):
+class NonBlocking(InlineHooksMixin, Blocking):
     pass
 
 
@@ -37,7 +37,7 @@ class BlockingView(InlineHooksMixin):
         return None
 
 
-class MendedView(InlineHooksMixin):
+class NonBlockingView(InlineHooksMixin):
     async def process_view(self, request: HttpRequest, *args: object) -> None:
         return None
 
@@ -54,19 +54,19 @@ def test_nothing_is_wrong_with_the_service_itself() -> None:
 
 
 @pytest.mark.parametrize(
-    ("faulty", "mended", "warning"),
+    ("faulty", "right", "warning"),
     [
-        ("sync_only", "MendedView", "runtime.W001"),
-        ("Blocking", "Mended", "runtime.W002"),
-        ("BlockingView", "MendedView", "runtime.W002"),
+        ("sync_only", "NonBlockingView", "runtime.W001"),
+        ("Blocking", "NonBlocking", "runtime.W002"),
+        ("BlockingView", "NonBlockingView", "runtime.W002"),
     ],
 )
-def test_middleware_that_goes_to_a_thread(faulty: str, mended: str, warning: str) -> None:
+def test_middleware_that_goes_to_a_thread(faulty: str, right: str, warning: str) -> None:
     message = found(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{faulty}"])[warning]
 
     assert f"{__name__}.{faulty}" in message.msg
     assert message.hint
-    assert not found(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{mended}"])
+    assert not found(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{right}"])
 
 
 def test_djangos_own_middleware_has_a_counterpart() -> None:
@@ -113,10 +113,10 @@ def test_a_cache_in_memory_is_reported_when_several_processes_should_share_it() 
 
 def test_djangos_own_checks_know_the_middleware_by_its_parent() -> None:
     faulty = found(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=0, X_FRAME_OPTIONS="SAMEORIGIN")
-    mended = found(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=60)
+    right = found(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=60)
 
     assert {"security.W004", "security.W019"} <= faulty.keys()
-    assert not {"security.W004", "security.W019"} & mended.keys()
+    assert not {"security.W004", "security.W019"} & right.keys()
 
 
 @pytest.mark.parametrize("missing", MIDDLEWARE)

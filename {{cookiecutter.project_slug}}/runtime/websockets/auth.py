@@ -20,7 +20,7 @@ from runtime.asgi import Application, Receive, Scope, Send
 from runtime.compat import require
 from runtime.conf import conf
 from runtime.websockets.channel_layer import group_send
-from runtime.websockets.guard import SESSION_ENDED, forget
+from runtime.websockets.guard import SESSION_ENDED, retrieve_exception
 
 require(UserLazyObject, "_wrapped")
 
@@ -37,14 +37,14 @@ class WebSocketAuthMiddleware:
         self.authenticated = CookieMiddleware(SessionMiddleware(SessionAuthMiddleware(self.watched)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find out who it is, and pass everything on."""
+        """Set the user and run the application."""
         if has_session(scope):
             await self.authenticated(scope, receive, send)
         else:
             await self.app({**scope, "user": AnonymousUser()}, receive, send)
 
     async def watched(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, and end the socket when the session does."""
+        """Run the application, and close the socket when the session ends."""
         if scope["user"].is_anonymous:
             await self.app(scope, receive, send)
             return
@@ -53,25 +53,25 @@ class WebSocketAuthMiddleware:
         try:
             await asyncio.wait({application, watch}, return_when=asyncio.FIRST_COMPLETED)
             if not application.done():
-                # It raises what keeps it from knowing: what cannot be checked is not kept.
+                # Raises the exception of a failed check: a session that cannot be checked is not kept.
                 watch.result()
-                scope["end"](SESSION_ENDED)
+                scope["close"](SESSION_ENDED)
             await application
         finally:
             for task in (application, watch):
                 task.cancel()
-                task.add_done_callback(forget)
+                task.add_done_callback(retrieve_exception)
             await asyncio.wait({application, watch})
 
 
 async def wait_for_end(session_key: str) -> None:
-    """Return when a session has ended: at once if somebody logs out, else at the next look."""
+    """Return when a session has ended: at once after a logout, otherwise at the next check."""
     layer = get_channel_layer()
     channel = await layer.new_channel()
     await layer.group_add(group_of(session_key), channel)
     heard = asyncio.ensure_future(layer.receive(channel))
     try:
-        while await is_good(session_key):
+        while await session_is_valid(session_key):
             await asyncio.wait({heard}, timeout=conf.SESSION_CHECK_INTERVAL)
             if heard.done():
                 heard.result()
@@ -82,8 +82,8 @@ async def wait_for_end(session_key: str) -> None:
         await layer.group_discard(group_of(session_key), channel)
 
 
-async def is_good(session_key: str) -> bool:
-    """Tell whether a session is there, and its user still the one who has logged in."""
+async def session_is_valid(session_key: str) -> bool:
+    """Return whether a session exists and still belongs to the user who has logged in."""
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     return not (await user_of(session)).is_anonymous
 
@@ -92,7 +92,7 @@ class SessionAuthMiddleware(AuthMiddleware):  # type: ignore[misc]
     """Channels' middleware, which ignores SECRET_KEY_FALLBACKS: it would log users out when SECRET_KEY is replaced."""
 
     async def resolve_scope(self, scope: Scope) -> None:
-        """Find out who has logged in."""
+        """Set the user of the session."""
         scope["user"]._wrapped = await user_of(scope["session"])
 
 

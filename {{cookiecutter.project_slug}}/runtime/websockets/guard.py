@@ -1,7 +1,7 @@
-"""What every socket is held to, whichever consumer it leads to and whichever server it came through.
+"""Limits for WebSockets, the same for each consumer and each server.
 
-A socket may be opened by anybody and stay for hours. What it may send is bounded here, and what it may leave lying;
-when what its consumer needs is down, it is closed with a code that a client can act on.
+Any client can open a socket and keep it open for hours. The guard limits the size, the rate and the age of its messages
+and the time that its client takes to read. It closes the socket with a code that the client can act on.
 """
 
 import asyncio
@@ -18,111 +18,111 @@ from runtime.asgi import Application, Receive, Scope, Send
 from runtime.conf import conf
 from runtime.server.shutdown import get_shutdown_state
 
-# Close codes. README.md lists them for those who write clients.
+# Close codes (RFC 6455 and IANA's registry). The service's README explains them to developers of clients.
 GOING_AWAY = 1001
-TOO_MANY_FRAMES = 1008
-FRAME_TOO_LONG = 1009
+POLICY_VIOLATION = 1008
+MESSAGE_TOO_BIG = 1009
 SERVICE_RESTART = 1012
 TRY_AGAIN_LATER = 1013
-# Ours: codes from 4000 are the application's. It is the 401 of sockets.
+# Applications define the codes from 4000. This one corresponds to HTTP's 401.
 SESSION_ENDED = 4401
-# What the consumer is told, and nobody is sent: the connection was lost.
-LOST = 1006
-
+# Only the consumer gets this code: the connection is broken.
+ABNORMAL_CLOSURE = 1006
 
 logger = logging.getLogger(__name__)
 
 
 class Socket:
-    """One socket, between the server and the application, which both see a socket like any other."""
+    """A socket between the server and the application. Both see an ordinary ASGI WebSocket."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self.receive_from_client = receive
         self.send_to_client = send
         self.is_accepted = False
-        # By either side: nothing can be sent any more.
+        # By either side. Messages can no longer be sent.
         self.is_closed = False
-        # What the client has sent, for the application to receive.
+        # The client's messages that the application has not received yet.
         self.received: asyncio.Queue[Any] = asyncio.Queue()
-        # The code with which it ends, once somebody has said so.
+        # The close code, once the socket is to end.
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        # When the frames that have come so far would have come, had they kept to the rate.
-        self.due = 0.0
+        # Theoretical arrival time of the next frame (GCRA). It advances by 1/rate per frame, and the burst is how far
+        # it may run ahead of the clock.
+        self.arrival_time = 0.0
 
     def end(self, code: int) -> None:
-        """Close it with a code, and tell the application that the client has gone. The first one to say so decides."""
+        """Close the socket with a code, and send the application a disconnect. The first code counts."""
         if not self.ended.done():
             self.ended.set_result(code)
             self.received.put_nowait(None)
 
     async def serve(self, application: Application, scope: Scope) -> None:
-        """Run the application until it or the socket ends; raise what it has raised."""
+        """Run the application until it or the socket ends. Raises the exception of the application."""
         loop = asyncio.get_running_loop()
         timers = [
             loop.call_later(conf.WEBSOCKET_HANDSHAKE_TIMEOUT, self.end_unaccepted),
             loop.call_later(conf.WEBSOCKET_MAX_AGE, self.end, GOING_AWAY),
         ]
-        self.listener = asyncio.create_task(self.listen())
-        talk = asyncio.create_task(self.talk(application, scope))
-        either: list[asyncio.Future[Any]] = [talk, self.ended]
+        self.reader = asyncio.create_task(self.read_client())
+        app_task = asyncio.create_task(self.run_app(application, scope))
+        either: list[asyncio.Future[Any]] = [app_task, self.ended]
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if self.ended.done():
                 await self.close(self.ended.result())
-                await asyncio.wait({self.listener, talk}, timeout=conf.WEBSOCKET_LEAVE_TIMEOUT)
+                await asyncio.wait({self.reader, app_task}, timeout=conf.WEBSOCKET_LEAVE_TIMEOUT)
         finally:
             for timer in timers:
                 timer.cancel()
-            for task in (self.listener, talk):
+            for task in (self.reader, app_task):
                 task.cancel()
-                task.add_done_callback(forget)
-            await asyncio.wait({self.listener, talk}, timeout=conf.WEBSOCKET_CLOSE_TIMEOUT)
-        if talk.done() and not talk.cancelled():
-            talk.result()
+                task.add_done_callback(retrieve_exception)
+            await asyncio.wait({self.reader, app_task}, timeout=conf.WEBSOCKET_CLOSE_TIMEOUT)
+        if app_task.done() and not app_task.cancelled():
+            app_task.result()
 
-    async def talk(self, application: Application, scope: Scope) -> None:
-        """Run the application; end the socket if what that needs is down, and all of them if they share it."""
+    async def run_app(self, application: Application, scope: Scope) -> None:
+        """Run the application. End the socket if a dependency is down, and all sockets if that is the channel layer."""
         try:
             await application(scope, self.receive, self.send)
         except RedisError as error:
             report(error)
-            # The sockets share the channel layer. Those that do not receive from it now would notice later.
+            # All sockets share the channel layer. Without this, those that do not receive now would notice later.
             end_all(TRY_AGAIN_LATER)
         except (ChannelFull, OperationalError, InterfaceError) as error:
             report(error)
             self.end(TRY_AGAIN_LATER)
 
-    async def listen(self) -> None:
-        """Take what the client sends as it comes, however busy the application is, and end the socket at too much.
+    async def read_client(self) -> None:
+        """Read the client's messages as they arrive, even if the application is busy. End the socket at a limit.
 
-        What comes after the end is read too, or the client would not get to hear of it.
+        Messages after the end are read and dropped: otherwise the client would not see the close frame.
         """
-        heard_all = False
-        while not heard_all:
+        disconnected = False
+        while not disconnected:
             message = await self.receive_from_client()
             if message["type"] == "websocket.receive":
                 if size(message) > settings.WEBSOCKET_MAX_SIZE:
-                    self.end(FRAME_TOO_LONG)
-                elif self.is_one_too_many():
-                    self.end(TOO_MANY_FRAMES)
+                    self.end(MESSAGE_TOO_BIG)
+                elif self.rate_exceeded():
+                    self.end(POLICY_VIOLATION)
             elif message["type"] == "websocket.disconnect":
-                self.is_closed = heard_all = True
+                self.is_closed = disconnected = True
             if not self.ended.done():
                 self.received.put_nowait(message)
 
-    def is_one_too_many(self) -> bool:
-        """Count a frame; tell whether it came sooner than the rate allows, and the burst beyond that."""
+    def rate_exceeded(self) -> bool:
+        """Count a frame. Return whether it exceeds the rate limit and its burst."""
         now = asyncio.get_running_loop().time()
-        self.due = max(self.due, now) + 1 / settings.WEBSOCKET_RATE
-        return self.due - now > settings.WEBSOCKET_BURST / settings.WEBSOCKET_RATE
+        self.arrival_time = max(self.arrival_time, now) + 1 / settings.WEBSOCKET_RATE
+        return self.arrival_time - now > settings.WEBSOCKET_BURST / settings.WEBSOCKET_RATE
 
     async def receive(self) -> Any:
-        """Return what the application hears next."""
+        """Return the next message for the application."""
         message = None if self.ended.done() else await self.received.get()
         return message or {"type": "websocket.disconnect", "code": self.ended.result()}
 
     async def send(self, message: Any) -> None:
-        """Send the client a message. One that nobody can hear any more is dropped."""
+        """Send the client a message. A message after the end is dropped."""
         if self.is_closed or self.ended.done():
             return
         try:
@@ -132,19 +132,19 @@ class Socket:
             self.end(TRY_AGAIN_LATER)
         except OSError:
             self.is_closed = True
-            self.end(LOST)
+            self.end(ABNORMAL_CLOSURE)
 
     async def pass_on(self, message: Any) -> None:
-        """Send a message. Who wants to send one meanwhile sees that it has been accepted, or closed."""
+        """Send a message, and note first that it accepts or closes the socket."""
         self.is_accepted = self.is_accepted or message["type"] == "websocket.accept"
         self.is_closed = message["type"] == "websocket.close"
         if self.is_closed:
-            # A server may wait with it until nobody listens any more.
-            self.listener.cancel()
-            await asyncio.wait({self.listener})
+            # Some servers send the close frame only when no task receives.
+            self.reader.cancel()
+            await asyncio.wait({self.reader})
         await self.send_to_client(message)
         if self.is_closed:
-            self.listener = asyncio.create_task(self.listen())
+            self.reader = asyncio.create_task(self.read_client())
 
     def end_unaccepted(self) -> None:
         """End the socket if the consumer has neither accepted nor refused it."""
@@ -152,7 +152,7 @@ class Socket:
             self.end(TRY_AGAIN_LATER)
 
     async def close(self, code: int) -> None:
-        """Tell the client why it ends. One that has not been accepted is, or a browser would not see the code."""
+        """Send the client the close code. Browsers see it only if the socket was accepted, so accept it first."""
         if self.is_closed:
             return
         try:
@@ -161,11 +161,11 @@ class Socket:
                     await self.pass_on({"type": "websocket.accept"})
                 await self.pass_on({"type": "websocket.close", "code": code})
         except OSError:
-            # It has gone, or takes nothing any more (TimeoutError). The server ends the connection.
+            # The client has left, or does not read (TimeoutError). The server ends the connection.
             pass
 
 
-# Those of this process.
+# The sockets of this process.
 open_sockets: set[Socket] = set()
 
 
@@ -176,7 +176,7 @@ def end_all(code: int) -> None:
 
 
 class WebSocketGuardMiddleware:
-    """Limits the WebSockets of an ASGI application, which may close its own socket with `scope["end"](code)`."""
+    """Limits the WebSockets of an ASGI application, which may close its socket with `scope["close"](code)`."""
 
     def __init__(self, app: Application) -> None:
         self.app = app
@@ -187,18 +187,18 @@ class WebSocketGuardMiddleware:
         open_sockets.add(socket)
         try:
             with get_shutdown_state().notify_on_stop(partial(socket.end, SERVICE_RESTART)):
-                await socket.serve(self.app, {**scope, "end": socket.end})
+                await socket.serve(self.app, {**scope, "close": socket.end})
         finally:
             open_sockets.discard(socket)
 
 
 def size(message: Any) -> int:
-    """Return how many bytes a frame has."""
+    """Return the size of a frame in bytes."""
     return len(message.get("bytes") or (message.get("text") or "").encode())
 
 
-def forget(task: asyncio.Future[Any]) -> None:
-    """Keep asyncio from complaining that nobody has asked what a task has raised."""
+def retrieve_exception(task: asyncio.Future[Any]) -> None:
+    """Retrieve the exception of a task, so that asyncio does not log it as never retrieved."""
     if not task.cancelled():
         task.exception()
 
@@ -207,7 +207,7 @@ reported: dict[type[Exception], float] = {}
 
 
 def report(error: Exception) -> None:
-    """Log what is down, in one line for all the sockets that are closed for it."""
+    """Log an outage, in one line for all the sockets that it closes."""
     now = asyncio.get_running_loop().time()
     if now - reported.get(type(error), -conf.WEBSOCKET_LOG_INTERVAL) >= conf.WEBSOCKET_LOG_INTERVAL:
         reported[type(error)] = now

@@ -48,5 +48,5 @@ class DatabaseTests(TransactionTestCase):
     @override_settings(DATABASE_STATEMENT_TIMEOUT=0.05 - conf.STATEMENT_GRACE)
     def test_a_server_that_does_not_answer_is_left(self) -> None:
         with pytest.raises(psycopg.OperationalError, match=r"has not answered within 0\.05 s"):
-            # Not for long, for it sleeps on, and nobody else can drop the database meanwhile.
+            # A short sleep, since the database cannot be dropped before it ends.
             asked("SELECT pg_sleep(0.5)")

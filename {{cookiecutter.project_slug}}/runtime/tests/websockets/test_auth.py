@@ -77,11 +77,11 @@ class SessionTests(TransactionTestCase):
             with override_settings(SECRET_KEY="a new one", SECRET_KEY_FALLBACKS=fallbacks):
                 client, name = await self.connect(cookie)
                 assert name == expected
-                assert await sessions.is_good(key) == bool(expected)
+                assert await sessions.session_is_valid(key) == bool(expected)
                 await client.send_input({"type": "websocket.disconnect", "code": 1000})
                 await client.wait()
         # A handshake changes nothing: with the old key, the session is still good.
-        assert await sessions.is_good(key)
+        assert await sessions.session_is_valid(key)
 
     @override_settings(CHANNEL_LAYERS=UNREACHABLE)
     async def test_a_logout_needs_no_channel_layer(self) -> None:
