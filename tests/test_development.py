@@ -11,21 +11,19 @@ import pytest
 from booting import booted, free_port
 from contract import ping
 from matrix import SERVERS, all_off, all_on
-from rendering import render, run, succeed
+from rendering import break_it, render, run, succeed
 
 pytestmark = pytest.mark.parametrize("server_name", SERVERS)
 
 # A resource that says when it opens and closes.
-RESOURCE = """
-from contextlib import asynccontextmanager
+# A resource of the service's own, which `resources` of the application names.
+RESOURCE = """from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def noted():
     print("opened", flush=True)
     yield
     print("closed", flush=True)
-
-application = LifespanMiddleware(
 """
 # A view that does what nothing on the event loop must.
 BLOCKING = """
@@ -61,10 +59,10 @@ def shows(url: str, text: str) -> bool:
 def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> None:
     answers = all_on(server_name)
     service = render(answers, outside)
-    asgi, pages = service / "config" / "asgi.py", service / "catalog" / "pages.py"
+    pages = service / "catalog" / "pages.py"
     original = pages.read_text(encoding="utf-8")
-    wrapped = asgi.read_text(encoding="utf-8").replace("application = LifespanMiddleware(\n", RESOURCE)
-    asgi.write_text(wrapped.replace("    watched_loop,\n)", "    watched_loop,\n    noted,\n)"), encoding="utf-8")
+    (service / "config" / "noted.py").write_text(RESOURCE, encoding="utf-8")
+    break_it(service, "config/asgi.py", "resources=[", 'resources=["config.noted.noted", ')
     succeed(service, "python", "manage.py", "migrate")
     assert not (service / ".postgres" / "postmaster.pid").exists(), "PostgreSQL stops with its last user"
 

@@ -200,7 +200,11 @@ def test_a_resource_that_cannot_be_opened_is_an_error(service: Path, name: str, 
     ("name", "path", "old", "new"),
     [
         pytest.param(
-            "granian", "runtime/server/shutdown.py", "    self.listeners.add(listener)", "    pass", id="listeners are not notified"
+            "granian",
+            "runtime/server/shutdown.py",
+            "    self.listeners.add(listener)",
+            "    pass",
+            id="listeners are not notified",
         ),
         pytest.param(
             "uvicorn", "runtime/requests/health.py", ".draining.is", ".deadline_passed.is", id="ready to the last"

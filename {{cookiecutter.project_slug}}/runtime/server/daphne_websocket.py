@@ -7,7 +7,7 @@ from django.conf import settings
 from runtime.requests.proxies import TrustedProxies
 from runtime.server.daphne import DrainedServer
 from runtime.server.daphne_connection import Outgoing
-from runtime.websockets.guard import TOO_MANY_FRAMES
+from runtime.websockets.guard import POLICY_VIOLATION
 
 
 class WebSocketServer(DrainedServer):
@@ -27,7 +27,7 @@ class WebSocketServer(DrainedServer):
     async def send_to_websocket(self, protocol: Any, message: Any) -> None:
         """Send one message to a WebSocket, and wait until the client has room for the next."""
         if message["type"] == "websocket.close" and hasattr(protocol, "outgoing"):
-            if message.get("code") == TOO_MANY_FRAMES:
+            if message.get("code") == POLICY_VIOLATION:
                 # Reading the frames that are on their way would delay other clients.
                 protocol.transport.pauseProducing()
             protocol.sendCloseFrame(code=message.get("code", 1000))
