@@ -108,7 +108,6 @@ def test_a_toggle_that_goes_takes_its_files_with_it(tmp_path: Path, plain: dict[
     # What goes with the last answer comes with the next.
     render(tmp_path, *ON, OVERWRITE)
     assert set(load_hook("post_gen_project")["MANIFEST"]["use_channels"]) <= set(contents(service))
-    assert not (service / "runtime/websockets/refusal.py").exists()
 
 
 def test_without_an_option_an_existing_folder_is_refused(tmp_path: Path) -> None:
