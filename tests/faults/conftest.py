@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 from pgbouncer import PgBouncer, pooled
-from valkeys import Valkey
 
 
 @pytest.fixture
@@ -12,11 +11,3 @@ def pgbouncer(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
     """Return a PgBouncer in front of an empty database."""
     with pooled(database_url, postgres_socket) as running:
         yield running
-
-
-@pytest.fixture
-def own_valkey() -> Iterator[Valkey]:
-    """Return a Valkey that nobody else uses."""
-    valkey = Valkey()
-    yield valkey
-    valkey.kill()
