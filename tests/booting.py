@@ -17,6 +17,11 @@ import httpx
 import psutil
 from rendering import ENVIRONMENT
 
+# Seconds until a test gives up. A busy machine may stop every process for ten seconds, so no test asserts less.
+TIMEOUT = 60
+# The same for processes that must end with their server.
+EXIT_TIMEOUT = 60
+
 # Each worker of a parallel run has its own thousand, below those that the system gives to outgoing connections.
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _ports = itertools.cycle(range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER))
@@ -76,7 +81,7 @@ def alarms(log: str) -> list[str]:
 def started(service: Path, *command: str, port: int, **environment: str) -> Iterator[Server]:
     """Start a server by a command, and kill its process group in the end.
 
-    Raises AssertionError if the server does not answer within 30 seconds.
+    Raises AssertionError if the server does not answer within TIMEOUT.
     """
     log_file = service / "server.log"
     with log_file.open("wb") as log:
@@ -104,13 +109,13 @@ def started(service: Path, *command: str, port: int, **environment: str) -> Iter
 def booted(service: Path, *command: str, port: int, **environment: str) -> Iterator[Server]:
     """Hold a server open that a command starts; then stop it, and check how it exited and what it logged.
 
-    Raises AssertionError if it does not answer within 30 seconds, does not stop within 15, leaves a process behind,
-    exits with an error or logs an alarming line that is not explained.
+    Raises AssertionError if it does not answer or stop within TIMEOUT, leaves a process behind, exits with an error or
+    logs an alarming line that is not explained.
     """
     with started(service, *command, port=port, **environment) as server:
         yield server
         server.process.terminate()
-        status = server.process.wait(timeout=15)
+        status = server.process.wait(timeout=TIMEOUT)
         wait_until_alone(server.process.pid)
     assert status == 0, f"exited {status}:\n{server.log}"
     unexplained = server.log
@@ -120,8 +125,8 @@ def booted(service: Path, *command: str, port: int, **environment: str) -> Itera
 
 
 def wait_until_alone(group: int) -> None:
-    """Return once no process of a group runs any more; raise AssertionError for those that still do after 5 seconds."""
-    deadline = time.monotonic() + 5
+    """Return once no process of a group runs. Raises AssertionError if one still does after EXIT_TIMEOUT."""
+    deadline = time.monotonic() + EXIT_TIMEOUT
     while survivors := [process for process in psutil.process_iter() if runs_in(process, group)]:
         assert time.monotonic() < deadline, f"left behind: {survivors}"
         time.sleep(0.05)
@@ -137,7 +142,7 @@ def runs_in(process: psutil.Process, group: int) -> bool:
 
 def wait_until_live(server: Server) -> None:
     """Return as soon as a server answers."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + TIMEOUT
     while True:
         assert server.process.poll() is None, f"exited {server.process.returncode} before it served:\n{server.log}"
         try:

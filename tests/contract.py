@@ -20,12 +20,17 @@ from typing import Any
 import httpx
 import pytest
 import websockets.exceptions
+from booting import TIMEOUT
 from matrix import Answers
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 USERNAME, PASSWORD = "ada", "correct horse battery staple"
 ORIGIN_REFUSED = 403
+# Seconds until a message of a socket is missed.
+MESSAGE_TIMEOUT = TIMEOUT
+# Seconds that the hanging supplier takes.
+HANGING = 4 * TIMEOUT
 # The names of the cookies in production.
 SESSION_COOKIE, CSRF_COOKIE = "__Host-sessionid", "__Host-csrftoken"
 
@@ -39,7 +44,7 @@ class Suppliers(http.server.BaseHTTPRequestHandler):
         if path == "/slow":
             time.sleep(0.3)
         elif path == "/hanging":
-            time.sleep(10)
+            time.sleep(HANGING)
         body = b"?" if path == "/broken" else json.dumps({"price": f"{len(name)}.50"}).encode()
         self.send_response(500 if path == "/failing" else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -77,7 +82,7 @@ class Browser(httpx.Client):
         self.kept: dict[str, str] = {}
         hooks: dict[str, list[Callable[..., Any]]] = {"request": [self.send_cookies], "response": [self.keep_cookies]}
         transport = httpx.HTTPTransport(local_address=address)
-        super().__init__(base_url=url, timeout=20, event_hooks=hooks, transport=transport)
+        super().__init__(base_url=url, timeout=TIMEOUT, event_hooks=hooks, transport=transport)
 
     def send_cookies(self, request: httpx.Request) -> None:
         request.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.kept.items())
@@ -224,7 +229,7 @@ def check_quotes(visitor: Browser, admin: Browser) -> None:
         "/failing": "HTTP status 500",
         "/": "unreachable",
     }
-    assert took < 8, "a supplier's ten seconds are waited for"
+    assert took < HANGING / 2, "the service waited for the hanging supplier"
     assert visitor.get("/api/products/404/quotes/").status_code == 404
 
 
@@ -251,12 +256,12 @@ def check_wrappers(visitor: Browser, admin: Browser) -> None:
 def socket_to(url: str, path: str, origin: str | None = None) -> ClientConnection:
     """Open a WebSocket, from a page of the service unless another origin is given."""
     page = Origin(origin or url)
-    return connect(url.replace("http", "ws", 1) + path, origin=page, open_timeout=10, close_timeout=5)
+    return connect(url.replace("http", "ws", 1) + path, origin=page, open_timeout=TIMEOUT, close_timeout=TIMEOUT)
 
 
 def received(socket: ClientConnection) -> dict[str, Any]:
-    """Return the next message of a socket, which must come within ten seconds."""
-    message: dict[str, Any] = json.loads(socket.recv(timeout=10))
+    """Return the next message of a socket, which must come within MESSAGE_TIMEOUT."""
+    message: dict[str, Any] = json.loads(socket.recv(timeout=MESSAGE_TIMEOUT))
     return message
 
 

@@ -67,7 +67,7 @@ def pooled(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
             yield PgBouncer(port, url, certificate)
         finally:
             process.terminate()
-            process.wait(timeout=10)
+            process.wait(timeout=60)
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def unprivileged(postgres_socket: str, directory: Path) -> list[str]:
 
 def wait_until_it_connects(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return as soon as PgBouncer has a connection to lend."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         assert process.poll() is None, f"exited {process.returncode}:\n{log.read_text(encoding='utf-8')}"
         try:

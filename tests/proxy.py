@@ -58,7 +58,7 @@ class Proxy:
 
     def call(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the proxy's own thread, and wait for it."""
-        asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout=60)
 
     async def _clear(self) -> None:
         self.passing.clear()
@@ -132,5 +132,5 @@ def proxied(target: tuple[str, int] | str) -> Iterator[Proxy]:
 
         proxy.call(finish())
         proxy.loop.call_soon_threadsafe(proxy.loop.stop)
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         proxy.loop.close()

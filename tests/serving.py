@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from booting import Server, booted, free_port
+from booting import TIMEOUT, Server, booted, free_port
 from contract import PASSWORD, USERNAME, suppliers
 from matrix import Answers
 from rendering import succeed
 
+PATIENT = {"SHUTDOWN_DELAY": "0", "REQUEST_TIMEOUT": str(TIMEOUT)}
 PREPARE = str(Path(__file__).with_name("prepare.py"))
 
 
@@ -43,10 +44,11 @@ def served(
 ) -> Iterator[Server]:
     """Hold a service open that runs with production settings, with suppliers to ask and a superuser to log in as.
 
-    It stops without a delay, for there is no balancer to notice, unless the variables say so.
+    Unless the variables say otherwise, it stops without a delay, because no load balancer has to notice, and a
+    request may take as long as a busy machine needs.
     """
     port = port or free_port()
-    environment = production(answers, database_url, redis_url) | {"SHUTDOWN_DELAY": "0"} | variables
+    environment = production(answers, database_url, redis_url) | PATIENT | variables
     succeed(
         service,
         sys.executable,

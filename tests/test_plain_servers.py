@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from booting import free_port, started
+from booting import TIMEOUT, free_port, started
 from contract import ping
 from matrix import all_on
 from rendering import render, succeed
@@ -28,6 +28,6 @@ def test_the_own_command_of_a_server_runs_the_application(
     succeed(service, sys.executable, PREPARE, SUPERUSER_NAME="ada", SUPERUSER_PASSWORD="only a test's", **environment)
     port = free_port()
     with started(service, *COMMANDS[name], str(port), port=port, **environment) as server:
-        assert httpx.get(f"{server.url}/health/live").status_code == 200
-        assert httpx.get(server.url).status_code == 200
+        assert httpx.get(f"{server.url}/health/live", timeout=TIMEOUT).status_code == 200
+        assert httpx.get(server.url, timeout=TIMEOUT).status_code == 200
         ping(server.url)

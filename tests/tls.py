@@ -41,7 +41,7 @@ def tls_in_front_of(service_port: int, directory: Path) -> Iterator[str]:
         yield f"https://localhost:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def make_certificate(directory: Path, name: str) -> Path:
@@ -58,7 +58,7 @@ def make_certificate(directory: Path, name: str) -> Path:
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     """Return when a port of a process accepts connections; raise AssertionError after 10 seconds."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         assert process.poll() is None, f"HAProxy exited {process.returncode}"
         with socket.socket() as probe:

@@ -31,7 +31,7 @@ from equivalence.population import NOW, populate, take_stock
 from equivalence.settings import SETTINGS
 
 # Seconds in which a request must be answered.
-PATIENCE = 5
+PATIENCE = 60
 # These may leave something behind.
 IMPATIENT = set(Client) - {Client.PATIENT, Client.IS_SLOW}
 # Bytes of a body that are shown.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 # Seconds to wait for what happens at once unless it never does. The negative controls, where it never does, wait less.
-PATIENCE = float(os.environ.get("PATIENCE", "5"))
+PATIENCE = float(os.environ.get("PATIENCE", "60"))
 
 
 class Running:
