@@ -60,9 +60,12 @@ class Shared(LoadScopeScheduling):
     """Gives one worker all tests that share what is costly to make."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """Return what tests that belong together have in common: a combination, a site, a replay, or else nothing."""
+        """Return what tests that belong together have in common: the toggles, a site, a replay, or else nothing."""
         path, _, name = nodeid.rpartition("tests/")[2].partition("::")
-        if "[" in name and (path == "test_combinations.py" or path.startswith("browser/")):
+        if "[" in name and path == "test_combinations.py":
+            # The services of the three servers are compared.
+            return name.partition("[")[2].partition("+")[2]
+        if "[" in name and path.startswith("browser/"):
             return name[name.index("[") :]
         return path if path == "test_equivalence.py" else nodeid
 

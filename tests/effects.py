@@ -26,6 +26,10 @@ SIGNS = {
     "use_async_middleware": r"RequestIDMiddleware",
 }
 
+# What the server changes in a service that has the same other answers.
+SERVER_FILES = re.compile(r"\.env|\.env\.example|README\.md|pyproject\.toml|runtime/(tests/)?server/.*")
+SERVER_SETTINGS = re.compile(r"^(ASGI_SERVER|WEB_CONCURRENCY) = .*\n", re.MULTILINE)
+
 
 def template_files() -> set[str]:
     """Return the paths of the files that the template has for a service with every answer."""
@@ -80,6 +84,17 @@ def check_machinery(service: Path) -> None:
         if path.is_file() and "__pycache__" not in path.parts:
             name = path.relative_to(service)
             assert path.read_bytes() == (TEMPLATE / name).read_bytes(), f"{name} depends on the answers"
+
+
+def check_server(files: dict[str, str], others: dict[str, str]) -> None:
+    """Check that two services that differ in the server alone have the same code, but for the server's own.
+
+    So their types and their own tests, which start no server, are checked in one of them.
+    """
+    for path in files.keys() | others.keys():
+        if not SERVER_FILES.fullmatch(path):
+            texts = {SERVER_SETTINGS.sub("", each.get(path, "")) for each in (files, others)}
+            assert len(texts) == 1, f"{path} depends on the server"
 
 
 def machinery(combinations: list[Answers]) -> set[str]:

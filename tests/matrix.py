@@ -17,6 +17,11 @@ type Answers = dict[str, Any]
 
 OPTIONS = {key: [True, False] for key in TOGGLES} | {"asgi_server": SERVERS}
 COMBINATIONS: list[Answers] = [dict(zip(OPTIONS, row, strict=True)) for row in itertools.product(*OPTIONS.values())]
+# Each choice of the toggles once, with each server in turn.
+TOGGLED: list[Answers] = [
+    dict(zip(TOGGLES, row, strict=True)) | {"asgi_server": SERVERS[number % len(SERVERS)]}
+    for number, row in enumerate(itertools.product([True, False], repeat=len(TOGGLES)))
+]
 # A few combinations in which every pair of answers occurs: the fewest that some tries find.
 PAIRWISE: list[Answers] = [
     {key: row[key] for key in OPTIONS}

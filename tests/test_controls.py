@@ -4,10 +4,12 @@ import shlex
 import socket
 from pathlib import Path
 
+import booting
+import contract
 import pytest
 from booting import free_port
 from contract import speak
-from effects import check_files, check_machinery, check_traces
+from effects import check_files, check_machinery, check_server, check_traces
 from form import check_form
 from matrix import all_off, all_on
 from rendering import break_it, commit, render, run, succeed, text_files
@@ -72,7 +74,8 @@ def test_a_service_that_does_not_start_is_noticed(plain: Path) -> None:
         serve_plain(plain)
 
 
-def test_a_process_that_is_left_behind_is_noticed(plain: Path) -> None:
+def test_a_process_that_is_left_behind_is_noticed(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(booting, "EXIT_TIMEOUT", 1)
     orphan = "import subprocess\nsubprocess.Popen(['sleep', '60'])\napplication = get"
     break_it(plain, "config/asgi.py", "application = get", orphan)
     with pytest.raises(AssertionError, match="left behind"):
@@ -98,7 +101,10 @@ def test_a_missing_migration_is_noticed(plain: Path) -> None:
         serve_plain(plain)
 
 
-def test_an_announcement_that_never_comes_is_noticed(full: Path, redis_url: str) -> None:
+def test_an_announcement_that_never_comes_is_noticed(
+    full: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "MESSAGE_TIMEOUT", 5)
     break_it(full, "catalog/events.py", "        transaction.on_commit", "        0 and transaction.on_commit")
     with pytest.raises(TimeoutError):
         serve_full(full, redis_url)
@@ -120,6 +126,19 @@ def test_a_file_of_the_machinery_that_depends_on_the_answers_is_noticed(plain: P
     break_it(plain, "runtime/conf.py", "HEALTH_TIMEOUT = 2.0", "HEALTH_TIMEOUT = 3.0")
     with pytest.raises(AssertionError, match=r"runtime/conf\.py depends on the answers"):
         check_machinery(plain)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [("catalog/models.py", "max_length=200", "max_length=100"), ("config/settings.py", "LOG_LEVEL = ", "LEVEL = ")],
+)
+def test_code_that_depends_on_the_server_is_noticed(plain: Path, tmp_path: Path, path: str, old: str, new: str) -> None:
+    other = render(all_off("granian"), tmp_path / "other")
+    check_server(text_files(plain), text_files(other))
+
+    break_it(other, path, old, new)
+    with pytest.raises(AssertionError, match=f"{path} depends on the server"):
+        check_server(text_files(plain), text_files(other))
 
 
 def test_an_unused_import_is_noticed(plain: Path) -> None:
