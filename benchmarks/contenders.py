@@ -24,6 +24,7 @@ BARE = "bare ASGI"
 
 WITHOUT_DIRECT_PATH = "Django's own middleware"
 WITHOUT_WORKER_POOL = "Django's own handler and threads"
+WITHOUT_LOOP_ORM = "the ORM in worker threads"
 WITHOUT_POOL = "no pool of connections"
 WITHOUT_AIOHTTP = "httpx's own transport"
 ON_GRANIAN = "granian in place of uvicorn"
@@ -76,7 +77,8 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
         SERVICE: Contender(entry, service, ours),
         WITHOUT_DIRECT_PATH: Contender("benchmark.without_direct_path:application", service, ours),
         WITHOUT_WORKER_POOL: Contender("benchmark.without_worker_pool:application", service, ours),
-        WITHOUT_POOL: Contender(entry, service, ours | {"DJANGO_SETTINGS_MODULE": "benchmark.service_without_pool"}),
+        WITHOUT_LOOP_ORM: Contender(entry, service, ours | django("service_orm_in_threads")),
+        WITHOUT_POOL: Contender(entry, service, ours | django("service_without_pool")),
         WITHOUT_AIOHTTP: Contender("benchmark.without_aiohttp:application", service, ours),
         ON_GRANIAN: Contender(entry, service, ours, granian),
     }

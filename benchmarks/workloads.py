@@ -20,6 +20,7 @@ from contenders import (
     STARTPROJECT_POOL,
     WITHOUT_AIOHTTP,
     WITHOUT_DIRECT_PATH,
+    WITHOUT_LOOP_ORM,
     WITHOUT_POOL,
     WITHOUT_WORKER_POOL,
 )
@@ -116,6 +117,7 @@ WORKLOADS = {
             STARTPROJECT_POOL,
             FASTAPI,
             SERVICE,
+            WITHOUT_LOOP_ORM,
             WITHOUT_DIRECT_PATH,
             WITHOUT_WORKER_POOL,
             WITHOUT_POOL,
@@ -124,7 +126,7 @@ WORKLOADS = {
     ),
     "session": Workload(
         requests("/session", {"key": "Hello"}, Cookie=f"sessionid={SESSION_KEY}"),
-        (STARTPROJECT, STARTPROJECT_POOL, SERVICE),
+        (STARTPROJECT, STARTPROJECT_POOL, SERVICE, WITHOUT_LOOP_ORM),
     ),
     "fan-out-1": Workload(fan_out(clients=1), (STARTPROJECT, FASTAPI, SERVICE)),
     "fan-out-32": Workload(

@@ -215,7 +215,8 @@ MAX_THREADS = DATABASE_POOL_SIZE
 DATABASES = {
     "default": {
         **DATABASE,
-        "CONN_HEALTH_CHECKS": True,
+        # Its pool serves reads on the event loop.
+        "ENGINE": DATABASE["ENGINE"].replace("django.db.backends.postgresql", "runtime.postgres"),
         # PgBouncer in transaction mode cannot keep a server-side cursor.
         "DISABLE_SERVER_SIDE_CURSORS": DISABLE_SERVER_SIDE_CURSORS,
         "OPTIONS": {

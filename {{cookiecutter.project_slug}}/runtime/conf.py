@@ -85,6 +85,9 @@ class Conf:
     CHANNEL_LAYER_TIMEOUT = 2.0  # seconds that `group_send` waits for the channel layer
 
     # PostgreSQL
+    ORM_ON_LOOP = True  # whether reads run on the event loop; if not, each takes a worker thread
+    ROWS_PER_TURN = 200  # rows of a result that become instances before the event loop goes on
+    CANCEL_TIMEOUT = 5.0  # seconds to cancel the statement of a request that has ended
     STATEMENT_GRACE = 2.0  # seconds after DATABASE_STATEMENT_TIMEOUT until a silent connection counts as broken
     MIGRATION_LOCK_POLL_INTERVAL = 0.5  # seconds between two attempts to lock the database for migrations
 
@@ -128,13 +131,17 @@ def problems() -> dict[str, str]:
 
 
 def is_valid(value: object, default: object, name: str) -> bool:
-    """Tell whether a setting may have a value: a number that is not negative, whole if the default is."""
+    """Tell whether a setting may have a value: of the default's type, and if a number, not negative."""
     if value is None:
         return name == "REQUEST_TIMEOUT"
+    if isinstance(default, bool):
+        return isinstance(value, bool)
     kinds = (int,) if isinstance(default, int) else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
 
 
 def described(default: object) -> str:
     """Return the rule for the values of a setting, in words."""
+    if isinstance(default, bool):
+        return "True or False"
     return "a whole number, 0 or more" if isinstance(default, int) else "a number, 0 or more"

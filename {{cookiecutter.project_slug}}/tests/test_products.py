@@ -2,13 +2,8 @@
 
 from decimal import Decimal
 
-import httpx
-import pytest
-
 from catalog.models import Product
 from catalog.views.products import PAGE_SIZE
-from runtime.development.hops import count_hops
-from runtime.threads.middleware import WorkerThread
 from tests.api_test_case import CHAIR, PRODUCTS, APITestCase
 
 
@@ -89,15 +84,3 @@ class ShowTests(APITestCase):
             response = await self.async_client.get(f"{PRODUCTS}{pk}/")
             assert response.status_code == 404
             assert response.json() == {"error": f"There is no product {pk}."}
-
-
-@pytest.mark.django_db(transaction=True)
-async def test_show_makes_one_hop_for_its_query(http_client: httpx.AsyncClient) -> None:
-    async with WorkerThread():
-        product = await Product.objects.acreate(**CHAIR)
-
-    with count_hops() as hops:
-        response = await http_client.get(f"{PRODUCTS}{product.pk}/")
-
-    assert response.json()["name"] == "Chair"
-    assert [hop.function for hop in hops] == ["django.db.models.query.QuerySet.first"]

@@ -38,8 +38,12 @@ def count_hops() -> Iterator[list[Hop]]:
     run_in_executor = asyncio.BaseEventLoop.run_in_executor
 
     def counting(loop: asyncio.BaseEventLoop, executor: Any, function: Callable[..., Any], *args: Any) -> Any:
-        hops.append(Hop(name(function), tuple(callers(sys._getframe(1)))))
-        return run_in_executor(loop, executor, function, *args)
+        hop = Hop(name(function), tuple(callers(sys._getframe(1))))
+        future = run_in_executor(loop, executor, function, *args)
+        # The ORM's reads of PostgreSQL stay on the event loop.
+        if not getattr(future, "is_on_loop", False):
+            hops.append(hop)
+        return future
 
     with patch.object(asyncio.BaseEventLoop, "run_in_executor", counting):
         yield hops

@@ -14,8 +14,9 @@ class PostgresConfig(AppConfig):
         from runtime.migration_locks import MIGRATION_LOCKS
         from runtime.postgres import checks  # noqa: F401
         from runtime.postgres.advisory_lock import migration_lock
+        from runtime.postgres.on_loop import orm_on_loop
         from runtime.postgres.pool import connection_pools
         from runtime.server.lifespan import RESOURCES
 
         MIGRATION_LOCKS["postgresql"] = migration_lock
-        RESOURCES.append(connection_pools)
+        RESOURCES.extend([connection_pools, orm_on_loop])

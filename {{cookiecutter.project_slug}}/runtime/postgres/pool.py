@@ -1,7 +1,12 @@
-"""The database connections of a server: how long they wait, and their part in starting and stopping."""
+"""The database connections of a server: how long they wait, who gets one, and their part in starting and stopping."""
 
+import asyncio
+import logging
+import select
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, cast
 
 import psycopg
@@ -10,40 +15,157 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 from psycopg.abc import RV, PQGen
-from psycopg_pool import ConnectionPool
+from psycopg.waiting import READY_NONE
+from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg_pool.pool import WaitingClient
 
 from runtime.compat import require
 from runtime.conf import conf
+from runtime.postgres.greenlets import LoopGreenlet, current_greenlet
 
 require(psycopg.errors, "_WaitTimeout")
 require(psycopg.Connection, "_pool")
-require(ConnectionPool, "_lock", "_waiting")
+require(ConnectionPool, "_get_ready_connection", "_lock", "_maybe_grow_pool", "_putconn", "_waiting")
+
+logger = logging.getLogger(__name__)
 
 
 class TimeoutConnection(psycopg.Connection[Any]):
-    """A connection that is closed when the server does not answer, though it is there: it hangs, or packets are lost.
+    """A connection that is closed when the server does not answer, as when it hangs or packets are lost.
 
-    Nothing else ends such a wait, for PostgreSQL measures its own timeouts itself.
+    PostgreSQL measures its own timeouts itself, so nothing else would end such a wait. In a greenlet, a connection
+    waits on the event loop.
     """
 
+    # The request to cancel the running statement.
+    cancellation: asyncio.Future[None] | None = None
+
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """Do what is to be done on the connection. Raises OperationalError when the server does not answer in time."""
+        """Run psycopg's part of the protocol. Raises OperationalError if the server does not answer in time."""
         limit = settings.DATABASE_STATEMENT_TIMEOUT + conf.STATEMENT_GRACE
+        timeout = limit if timeout is None else min(limit, timeout)
+        current = current_greenlet()
         try:
-            return super().wait(gen, interval=interval, timeout=limit if timeout is None else min(limit, timeout))
+            if current is None:
+                return super().wait(gen, interval=interval, timeout=timeout)
+            return self.wait_in_greenlet(gen, current, timeout)
         except psycopg.errors._WaitTimeout:
             self.close()
             raise psycopg.OperationalError(f"PostgreSQL has not answered within {limit:g} s") from None
 
+    def wait_in_greenlet(self, gen: PQGen[RV], current: LoopGreenlet, timeout: float) -> RV:
+        """Do as psycopg's `wait` does, but let the event loop go on until the socket is ready."""
+        deadline = current.loop.time() + timeout
+        interrupt = partial(self.cancel_statement, current)
+        try:
+            state = next(gen)
+            while True:
+                seconds = deadline - current.loop.time()
+                ready = current.wait_for_socket(self.pgconn.socket, state, seconds, interrupt)
+                if ready == READY_NONE:
+                    raise psycopg.errors._WaitTimeout
+                state = gen.send(ready)
+        except StopIteration as stop:
+            result: RV = stop.value
+            return result
+        finally:
+            if self.cancellation is not None:
+                # The server would cancel the next statement instead, which may be another request's.
+                current.wait_for(self.cancellation)
+                self.cancellation = None
 
-def check_connection(connection: TimeoutConnection) -> None:
-    """Raise OperationalError for a connection from the pool that is broken."""
+    def cancel_statement(self, current: LoopGreenlet) -> None:
+        """Ask the server to cancel the running statement, which then fails."""
+        self.cancellation = current.loop.run_in_executor(None, self.send_cancellation)
+
+    def send_cancellation(self) -> None:
+        """Open a connection that cancels the running statement. It runs to its timeout if that fails."""
+        try:
+            self.cancel_safe(timeout=conf.CANCEL_TIMEOUT)
+        except psycopg.Error as error:
+            logger.warning("Could not cancel a statement: %s", error)
+
+
+class WaitingGreenlet(WaitingClient[TimeoutConnection]):
+    """A greenlet in the queue for a connection."""
+
+    def __init__(self, current: LoopGreenlet) -> None:
+        super().__init__()
+        self.current = current
+
+    def wait(self, timeout: float) -> TimeoutConnection:
+        """Return the connection that the pool passes on. Raises PoolTimeout if there is none in time."""
+        late = PoolTimeout(f"couldn't get a connection after {timeout:.2f} sec")
+        timer = self.current.loop.call_later(timeout, self.fail, late)
+        self.current.pause(interrupt=partial(self.fail, asyncio.CancelledError()))
+        timer.cancel()
+        if self.error:
+            raise self.error
+        return cast(TimeoutConnection, self.conn)
+
+    def set(self, conn: TimeoutConnection) -> bool:
+        """Pass a connection to the greenlet, in any thread; return False if it no longer waits."""
+        return super().set(conn) and self.resume()
+
+    def fail(self, error: BaseException) -> bool:
+        """Pass an exception to the greenlet, in any thread; return False if it no longer waits."""
+        return super().fail(cast(Exception, error)) and self.resume()
+
+    def resume(self) -> bool:
+        """Have the greenlet go on."""
+        self.current.resume_soon()
+        return True
+
+
+class Pool(ConnectionPool[TimeoutConnection]):
+    """A pool whose connections worker threads and greenlets share, in the order in which they ask."""
+
+    def _getconn_with_check_loop(self, deadline: float) -> TimeoutConnection:
+        # psycopg's own loop sleeps after a broken connection. The event loop must not, and there is no need: `drain`.
+        while True:
+            connection = self._getconn_unchecked(deadline - time.monotonic())
+            if is_usable(connection):
+                return connection
+            # The server may have restarted, so the others are broken too.
+            self.drain()
+            self._putconn(connection, from_getconn=True)
+
+    def _getconn_unchecked(self, timeout: float) -> TimeoutConnection:
+        current = current_greenlet()
+        if current is None:
+            return super()._getconn_unchecked(timeout)
+        with self._lock:
+            connection = self._get_ready_connection(timeout)
+            if connection is None:
+                client = WaitingGreenlet(current)
+                self._waiting.append(client)
+                self._maybe_grow_pool()
+        if connection is None:
+            connection = client.wait(timeout)
+        if current.future.cancelled():
+            self._putconn(connection, from_getconn=True)
+            raise asyncio.CancelledError
+        connection._pool = self
+        return connection
+
+
+def is_usable(connection: TimeoutConnection) -> bool:
+    """Tell whether the server still answers on an idle connection.
+
+    A server that closes a connection makes its socket readable, so a connection whose socket is quiet costs no query.
+    """
+    if connection.closed:
+        return False
+    poll = select.poll()
+    poll.register(connection.pgconn.socket, select.POLLIN)
+    if not poll.poll(0):
+        return True
     try:
+        # A notice of the server makes the socket readable too.
         ConnectionPool.check_connection(connection)
     except psycopg.OperationalError:
-        # The server has restarted, it may be: try none of the others, between which the pool would wait.
-        cast(ConnectionPool, connection._pool).drain()
-        raise
+        return False
+    return True
 
 
 def fail_waiters(pool: ConnectionPool) -> None:
@@ -77,7 +199,6 @@ def with_server_options(database: dict[str, Any]) -> dict[str, Any]:
     # A connection that cannot be had is not tried for again in the background: the next request tries.
     pool = {
         "connection_class": TimeoutConnection,
-        "check": check_connection,
         "reconnect_timeout": 0,
         "reconnect_failed": fail_waiters,
         # The URL may say `pool=true` and no more.

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, cast
 
 from django.db import OperationalError
 
@@ -32,18 +32,27 @@ class CallFuture[R](Future[R]):
             self.abandoned = True
             # Log in the request's context, so that the line carries its id.
             context = copy_context()
-            self.add_done_callback(lambda future: context.run(log_abandoned_error, future))
+            self.add_done_callback(lambda future: context.run(log_abandoned_error, future.exception()))
         return cancelled
 
 
-def log_abandoned_error(future: Future[Any]) -> None:
+def log_abandoned_error(error: BaseException | None) -> None:
     """Log the exception of a call that failed after its request was cancelled."""
-    error = future.exception()
     if isinstance(error, OperationalError):
         # An outage is no bug, and may fail thousands of calls: leave out the traceback.
         logger.warning("A blocking call failed after its request was cancelled: %s", str(error).partition("\n")[0])
     elif isinstance(error, Exception):
         logger.error("A blocking call failed after its request was cancelled", exc_info=error)
+
+
+# Each runs a call on the event loop instead of in a thread, and returns its future, or None for a call that needs a
+# thread. A database registers itself here (see `runtime.postgres.on_loop`).
+LOOP_RUNNERS: list[Callable[[Callable[[], Any]], Any]] = []
+
+
+def run_on_loop(function: Callable[..., Any]) -> Any:
+    """Return the asyncio future of a call that runs on the event loop, or None if it needs a thread."""
+    return next((future for run in LOOP_RUNNERS if (future := run(function)) is not None), None)
 
 
 def do_nothing() -> None:
@@ -97,7 +106,12 @@ class RequestExecutor(Executor):
         self.ended = False
 
     def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Call a function in the request's thread; return the future of its result."""
+        """Call a function in the request's thread, or on the event loop; return the future of its result.
+
+        Once the request has a thread, that makes every call: a second connection could wait for the first one for ever.
+        """
+        if self.calls is None and (future := run_on_loop(function)) is not None:
+            return cast(Future[R], future)
         call = Call(partial(function, *args, **kwargs), self.finish_call)
         with self.changing:
             if self.calls is None:
@@ -167,7 +181,9 @@ class PerCallExecutor(Executor):
         self.pool = pool
 
     def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Call a function in any worker thread; return the future of its result."""
+        """Call a function in any worker thread, or on the event loop; return the future of its result."""
+        if (future := run_on_loop(function)) is not None:
+            return cast(Future[R], future)
         call = Call(partial(function, *args, **kwargs))
         self.pool.run(partial(self.serve, call))
         return call.future

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.postgresql import base
+
+from runtime.postgres import base
 
 
 @cache
