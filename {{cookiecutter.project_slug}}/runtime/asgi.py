@@ -1,4 +1,4 @@
-"""The types of an ASGI application, as Django and its neighbours have them."""
+"""The types of an ASGI application."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any

@@ -1,8 +1,8 @@
 """Every setting of the machinery: its default, its unit and its reason.
 
-The machinery reads `conf.NAME`. A service changes it by the Django setting `RUNTIME_NAME` in `config/settings.py`, such
-as `RUNTIME_HEADER_TIMEOUT = 5`. `config/settings.py` decides the settings of `Decided` itself, most of them by the
-environment, so these have no prefix. `manage.py check` reports a wrong value and an unknown name (`runtime.E002`).
+The machinery reads `conf.NAME`. A service overrides it with the Django setting `RUNTIME_NAME` in `config/settings.py`,
+such as `RUNTIME_HEADER_TIMEOUT = 5`. The settings of `ServiceSettings` have no prefix: `config/settings.py` sets them,
+most of them from the environment. `manage.py check` reports invalid values and unknown names (`runtime.E002`).
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from django.dispatch import receiver
 PREFIX = "RUNTIME_"
 
 
-class Decided:
-    """The settings that `config/settings.py` decides, with the values that they have where it does not."""
+class ServiceSettings:
+    """The defaults of the settings that `config/settings.py` sets."""
 
     # Worker threads
     MAX_THREADS = 20  # threads of a process for blocking calls; each has at most one database connection
@@ -24,11 +24,11 @@ class Decided:
     # Requests
     REQUEST_TIMEOUT: float | None = 10.0  # seconds for a response; None: no limit, for a debugger
     REQUEST_BODY_TIMEOUT = 20.0  # seconds without a byte of the body, after which a request is refused
-    REQUEST_MAX_SIZE = 10 * 1024 * 1024  # bytes of a body, files included; a larger one is refused before it is stored
-    RESPONSE_WRITE_TIMEOUT = 30.0  # seconds in which a client must read something of its response
+    REQUEST_MAX_SIZE = 10 * 1024 * 1024  # bytes of a body, files included; larger ones are refused before storing
+    RESPONSE_WRITE_TIMEOUT = 30.0  # seconds without any read by the client, after which it is disconnected
 
     # Shutdown
-    SHUTDOWN_DELAY = 10.0  # seconds between SIGTERM and the last new connection: the load balancer must notice
+    SHUTDOWN_DELAY = 10.0  # seconds after SIGTERM in which the load balancer must stop sending new connections
     SHUTDOWN_GRACE = 30.0  # seconds that open requests have to finish
 
     # Logins
@@ -48,7 +48,7 @@ class Decided:
 
 
 class Conf:
-    """The settings whose defaults suit most services."""
+    """The defaults of the settings that few services override, and access to their values."""
 
     # Requests
     HEADER_TIMEOUT = 10.0  # seconds for a request's headers, from the connection or the end of the request before
@@ -109,32 +109,32 @@ conf = Conf()
 
 
 @receiver(setting_changed)
-def forget_value(*, setting: str, **kwargs: object) -> None:
-    """Forget the value of a setting that a test overrides."""
+def clear_cached_value(*, setting: str, **kwargs: object) -> None:
+    """Clear the cached value of a setting that a test overrides."""
     vars(conf).pop(setting.removeprefix(PREFIX), None)
 
 
-def problems() -> dict[str, str]:
-    """Return what is wrong with the settings of the machinery, by the setting's name."""
+def invalid_settings() -> dict[str, str]:
+    """Return an error message for each invalid or unknown setting of the machinery, by the setting's name."""
     defaults = {f"{PREFIX}{name}": value for name, value in vars(Conf).items() if name.isupper()}
-    known = defaults | {name: value for name, value in vars(Decided).items() if name.isupper()}
+    known = defaults | {name: value for name, value in vars(ServiceSettings).items() if name.isupper()}
     found = {}
     for name in dir(settings):
         if name in known and not is_valid(value := getattr(settings, name), known[name], name):
-            found[name] = f"{name} is {value!r}. It must be {described(known[name])}, such as {known[name]!r}."
+            found[name] = f"{name} is {value!r}. It must be {rule_for(known[name])}, such as {known[name]!r}."
         elif name.startswith(PREFIX) and name not in known:
-            found[name] = f"{name} is not a setting. runtime/conf.py lists all that there are."
+            found[name] = f"{name} is not a setting. See runtime/conf.py for all settings."
     return found
 
 
 def is_valid(value: object, default: object, name: str) -> bool:
-    """Tell whether a setting may have a value: a number that is not negative, whole if the default is."""
+    """Tell whether a value is a number of at least 0, and whole if the default is whole."""
     if value is None:
         return name == "REQUEST_TIMEOUT"
     kinds = (int,) if isinstance(default, int) else (int, float)
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
 
 
-def described(default: object) -> str:
-    """Return the rule for the values of a setting, in words."""
+def rule_for(default: object) -> str:
+    """Return the rule for the values of a setting in words."""
     return "a whole number, 0 or more" if isinstance(default, int) else "a number, 0 or more"

@@ -72,10 +72,7 @@ def test_middleware_that_goes_to_a_thread(faulty: str, right: str, warning: str)
 def test_djangos_own_middleware_has_a_counterpart() -> None:
     faulty = "django.middleware.locale.LocaleMiddleware"
 
-    assert (
-        found(MIDDLEWARE=[faulty])["runtime.W002"].hint
-        == "List runtime.requests.middleware.LocaleMiddleware in its place."
-    )
+    assert found(MIDDLEWARE=[faulty])["runtime.W002"].hint == "Use runtime.requests.middleware.LocaleMiddleware instead."
     assert not found(MIDDLEWARE=["runtime.requests.middleware.LocaleMiddleware"])
 
 

@@ -4,7 +4,7 @@ import pytest
 from django.core import checks
 from django.test import override_settings
 
-from runtime.conf import Conf, Decided, conf
+from runtime.conf import Conf, ServiceSettings, conf
 
 
 def test_a_setting_has_its_default_unless_the_service_changes_it() -> None:
@@ -40,4 +40,4 @@ def test_a_request_may_have_no_time_limit() -> None:
 
 
 def test_no_name_has_two_meanings() -> None:
-    assert not {name for name in vars(Conf) if name.isupper()} & vars(Decided).keys()
+    assert not {name for name in vars(Conf) if name.isupper()} & vars(ServiceSettings).keys()

@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.http import HttpRequest
 from django.test import TestCase
 
-from runtime.auth.logins import shown
+from runtime.auth.logins import quoted
 from runtime.models import LoginAttempt
 from runtime.tests.service import User
 
@@ -125,4 +125,4 @@ class LoginTests(TestCase):
     ],
 )
 def test_a_user_name_cannot_forge_a_line(username: object, line: str) -> None:
-    assert shown(username) == line
+    assert quoted(username) == line

@@ -10,7 +10,7 @@ from django.db import DatabaseError, OperationalError
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
-from runtime.requests.outages import answer_outages, answer_timeout
+from runtime.requests.outages import timeout_response, with_error_responses
 
 
 async def fail_to_connect() -> HttpResponse:
@@ -24,18 +24,18 @@ async def fail_to_connect() -> HttpResponse:
 
 def test_a_504_has_the_headers_of_every_response(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:
     with override_settings(REQUEST_TIMEOUT=0.01):
-        response = answer_timeout(rf.get("/slow"))
+        response = timeout_response(rf.get("/slow"))
 
     assert response.status_code == 504
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    assert "Gateway Timeout: /slow: not done in 0.01 s" in caplog.text
+    assert "Gateway Timeout: /slow: no response within 0.01 s (REQUEST_TIMEOUT)" in caplog.text
 
 
 async def test_a_full_disk_is_a_503(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:
     async def store() -> HttpResponse:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    response = await answer_outages(rf.get("/"), store())
+    response = await with_error_responses(rf.get("/"), store())
 
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert "Service Unavailable: /: [Errno 28] No space left on device" in caplog.text
@@ -46,11 +46,11 @@ async def test_another_error_of_the_system_is_no_outage(rf: RequestFactory) -> N
         raise FileNotFoundError(errno.ENOENT, "No such file")
 
     with pytest.raises(FileNotFoundError):
-        await answer_outages(rf.get("/"), open_nothing())
+        await with_error_responses(rf.get("/"), open_nothing())
 
 
 async def test_a_database_that_is_not_there_is_a_503(rf: RequestFactory, caplog: pytest.LogCaptureFixture) -> None:
-    response = await answer_outages(rf.get("/"), fail_to_connect())
+    response = await with_error_responses(rf.get("/"), fail_to_connect())
 
     assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
     assert isinstance(response, HttpResponse)
@@ -60,7 +60,7 @@ async def test_a_database_that_is_not_there_is_a_503(rf: RequestFactory, caplog:
 
 
 async def test_a_browser_is_told_in_a_page(rf: RequestFactory) -> None:
-    response = await answer_outages(rf.get("/", headers={"Accept": "text/html,*/*;q=0.8"}), fail_to_connect())
+    response = await with_error_responses(rf.get("/", headers={"Accept": "text/html,*/*;q=0.8"}), fail_to_connect())
 
     assert isinstance(response, HttpResponse)
     assert "<h1>503 Service Unavailable</h1>" in response.text
@@ -76,7 +76,7 @@ async def test_a_missing_table_is_no_outage(rf: RequestFactory) -> None:
         return HttpResponse("done")
 
     with pytest.raises(OperationalError, match="no such table"):
-        await answer_outages(rf.get("/"), query_a_missing_table())
+        await with_error_responses(rf.get("/"), query_a_missing_table())
 
 
 async def test_another_error_of_the_database_is_no_outage(rf: RequestFactory) -> None:
@@ -84,4 +84,4 @@ async def test_another_error_of_the_database_is_no_outage(rf: RequestFactory) ->
         raise DatabaseError("duplicate key")
 
     with pytest.raises(DatabaseError, match="duplicate key"):
-        await answer_outages(rf.get("/"), break_a_rule())
+        await with_error_responses(rf.get("/"), break_a_rule())

@@ -39,7 +39,7 @@ def wait_for(file: Path, text: str) -> None:
 def test_a_taken_port_is_refused_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(CommandError, match=rf"Cannot listen at 127\.0\.0\.1:{port}: .+ Name another"):
+        with pytest.raises(CommandError, match=rf"Cannot listen at 127\.0\.0\.1:{port}: .+ Use another port"):
             call_command("runserver", f"127.0.0.1:{port}")
 
 
@@ -98,7 +98,7 @@ def test_watches_the_code_and_nothing_hidden(tmp_path: Path) -> None:
     for name in (".env", ".git", ".venv", "catalog", "manage.py"):
         (tmp_path / name).touch()
 
-    assert {path.name for path in runserver.watched(tmp_path)} == {".env", "catalog", "manage.py"}
+    assert {path.name for path in runserver.watched_paths(tmp_path)} == {".env", "catalog", "manage.py"}
     assert runserver.is_code(None, "/service/catalog/views.py")
     assert runserver.is_code(None, "/service/.env")
     assert not runserver.is_code(None, "/service/db.sqlite3")
