@@ -1,4 +1,4 @@
-"""What the JSON views share: errors, the user's permissions, and the JSON in a request's body."""
+"""Helpers of the JSON views: errors, the user's permissions, and the JSON in a request's body."""
 
 import json
 from collections.abc import Callable, Coroutine
