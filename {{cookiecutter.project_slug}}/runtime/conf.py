@@ -51,11 +51,11 @@ class Conf:
     """The defaults of the settings that few services override, and access to their values."""
 
     # Requests
-    HEADER_TIMEOUT = 10.0  # seconds for a request's headers, from the connection or the end of the request before
+    HEADER_TIMEOUT = 10.0  # seconds for a request's headers, since the connection or the end of the previous request
     MAX_HEADER_SIZE = 64 * 1024  # bytes of a request's headers (uvicorn; the other servers have limits of their own)
     MAX_PIPELINED_REQUESTS = 100  # requests of a connection that wait for an earlier one (uvicorn)
     MIN_BYTES_PER_SECOND = 10_000  # average rate of a body; time beyond it counts towards REQUEST_BODY_TIMEOUT
-    LINGERING_CLOSE_TIMEOUT = 2.0  # seconds to discard the rest of a refused body, so that the client reads the answer
+    LINGERING_CLOSE_TIMEOUT = 2.0  # seconds to discard the rest of a refused body, so that the client reads the error
     SEND_BUFFER_SIZE = 128 * 1024  # bytes that the kernel buffers (Daphne); with more, a stalled client is noticed late
     MAX_INLINE_FORM_SIZE = 8 * 1024  # bytes of a form that the event loop parses; a thread parses larger ones
     CLEANUP_TIMEOUT = 0.5  # seconds that a view has after REQUEST_TIMEOUT, before it is cancelled again

@@ -18,7 +18,7 @@ from runtime.conf import conf
 
 ssl_context = cache(httpx.create_ssl_context)
 
-# Connections belong to the event loop that opened them. A server has one loop; a test run has many.
+# Connections belong to the event loop that opened them. A server has one loop, and a test run has many.
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
 
 

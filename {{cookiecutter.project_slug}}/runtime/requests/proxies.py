@@ -170,7 +170,7 @@ def parse_element(text: str) -> Hop:
 
 
 def parse_network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network in a text; an address is a network of one. Raises ValidationError for any other text."""
+    """Return the network in a text. An address is a network of one. Raises ValidationError for any other text."""
     try:
         network = ip_network(text)
     except ValueError:

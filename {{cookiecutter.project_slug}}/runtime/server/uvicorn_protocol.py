@@ -144,8 +144,8 @@ class HeaderLimitProtocol(HttpToolsProtocol):
     def refuse(self, status: int) -> None:
         """Send an error response, and close the connection.
 
-        While an earlier response is being sent, the client would mistake the error for a part of it. Then no error is
-        sent, and the connection closes after the responses to all complete requests.
+        While the application handles an earlier request, the client would mistake the error for its response. Then no
+        error is sent, and the connection closes after the responses to all complete requests.
         """
         if self.transport.is_closing():
             return
