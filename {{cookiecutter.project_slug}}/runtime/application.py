@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from django.utils.module_loading import import_string
 
-from runtime.asgi import Application
+from runtime.asgi import ASGIApp
 from runtime.development.watchdog import watched_loop
 from runtime.requests.handler import get_django_application
 from runtime.requests.proxies import TrustedProxiesMiddleware
@@ -29,7 +29,7 @@ def get_asgi_application(websocket_urlpatterns: str | None = None, resources: It
     paths because code that uses models can only be imported once Django is set up.
     """
     http = get_django_application()
-    protocols: Application = RefuseWebSocketMiddleware(http)
+    protocols: ASGIApp = RefuseWebSocketMiddleware(http)
     if websocket_urlpatterns is not None:
         with_websockets = import_string("runtime.websockets.application.with_websockets")
         protocols = with_websockets(http, import_string(websocket_urlpatterns))

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from django.conf import settings
 from environs import ValidationError
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 
 # The scheme of a plain and of an encrypted connection, for each type of scope.
 SCHEMES = {
@@ -38,7 +38,7 @@ type Hop = tuple[Address | None, str | None]
 class TrustedProxiesMiddleware:
     """Sets the scope's client and scheme to those of the real client instead of the last proxy."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.proxies = TrustedProxies(settings.TRUSTED_PROXIES)
 

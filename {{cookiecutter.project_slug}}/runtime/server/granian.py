@@ -15,7 +15,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.server.mp import MPServer
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 from runtime.compat import require
 from runtime.conf import conf
 from runtime.requests.handler import Handler
@@ -35,7 +35,7 @@ class GracefulShutdownMiddleware:
     of SIGTERM, and blocks SIGINT until granian should stop. A terminal sends SIGINT to all processes.
     """
 
-    def __init__(self, app: Application, port: int) -> None:
+    def __init__(self, app: ASGIApp, port: int) -> None:
         self.app = app
         self.port = port
 

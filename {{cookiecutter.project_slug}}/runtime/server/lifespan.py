@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 
 type Resource = Callable[[], AbstractAsyncContextManager[object]]
 
@@ -18,7 +18,7 @@ class LifespanMiddleware:
     reverse. If one of them raises an exception, the server does not start. Tests enter `running()`.
     """
 
-    def __init__(self, app: Application, *resources: Resource) -> None:
+    def __init__(self, app: ASGIApp, *resources: Resource) -> None:
         self.app = app
         self.resources = resources
 
