@@ -311,7 +311,7 @@ def test_suppliers_that_go_and_come_back(tmp_path: Path, database_url: str, redi
     [
         pytest.param(
             "runtime/requests/handler.py",
-            "return await answer_outages(request, super()._get_response_async(request))",
+            "return await with_error_responses(request, super()._get_response_async(request))",
             "return await super()._get_response_async(request)",
             id="nothing is answered",
         ),

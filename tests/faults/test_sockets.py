@@ -601,7 +601,7 @@ def test_without_bounds_the_checks_would_notice(tmp_path: Path, redis_url: str) 
 
 
 def test_without_flow_control_daphne_would_keep_everything(tmp_path: Path, redis_url: str) -> None:
-    protection = ("runtime/server/daphne_websocket.py", "await protocol.outgoing.has_room.wait()", "pass")
+    protection = ("runtime/server/daphne_websocket.py", "await protocol.flow.writable.wait()", "pass")
     with (
         served(without(protection, "daphne", tmp_path), on("daphne"), None, redis_url) as running,
         pytest.raises(AssertionError),

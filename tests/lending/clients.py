@@ -7,7 +7,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.test import override_settings
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 from runtime.threads.middleware import WorkerThreadMiddleware
 from runtime.threads.pool import WorkerPool, get_worker_pool
 
@@ -70,7 +70,7 @@ class Client:
             await self.reads.wait()
         self.sent.append(message)
 
-    async def ask(self, application: Application) -> int | None:
+    async def ask(self, application: ASGIApp) -> int | None:
         """Have an application answer; return the status, or None where it does not."""
         await application(self.scope, self.receive, self.send)
         return self.sent[0]["status"] if self.sent else None
@@ -90,7 +90,7 @@ async def in_a_lent_thread[R](function: Callable[[], R], kind: str = "http") -> 
 
 
 @contextlib.asynccontextmanager
-async def asking(client: Client, application: Application) -> AsyncIterator[None]:
+async def asking(client: Client, application: ASGIApp) -> AsyncIterator[None]:
     """Have an application answer in the background, and be done with it in the end."""
     task = asyncio.create_task(client.ask(application))
     try:

@@ -1,4 +1,4 @@
-"""What the JSON views share: errors, the user's permissions, and the JSON in a request's body."""
+"""Helpers of the JSON views: errors, the user's permissions, and the JSON in a request's body."""
 
 import json
 from collections.abc import Callable, Coroutine
@@ -55,7 +55,7 @@ def read_json_object(request: HttpRequest, fields: frozenset[str]) -> dict[str, 
     """Return the JSON object in a request's body. Its values are strings, numbers or null.
 
     Numbers with a fraction become Decimal, so that no price is rounded. Raises APIError for a body that is too long
-    (413), is a form (415), is not a JSON object, has a field that is not in `fields`, or has nested values (400).
+    (413) or a form (415). A body that is not a JSON object, or has unknown fields or nested values, is a 400.
     """
     try:
         payload = json.loads(request.body, parse_float=Decimal, parse_constant=refuse_constant)

@@ -1,6 +1,6 @@
-"""Settings of the service. The environment, and the file `.env` where that sets nothing else, decide some of them.
+"""Settings of the service. Some come from the environment, or from the file `.env` if the environment lacks them.
 
-`runtime/conf.py` lists the other settings of the machinery, which `RUNTIME_<NAME>` here changes.
+`runtime/conf.py` lists the other settings of the machinery. `RUNTIME_<NAME>` in this file overrides them.
 """
 
 import logging

@@ -1,1 +1,1 @@
-"""What keeps the service's requests on the event loop. It knows nothing of the service itself."""
+"""The machinery of the service: it handles requests on the event loop. It imports nothing of the service."""

@@ -1,11 +1,11 @@
-"""The app's place in Django."""
+"""The Django apps of the machinery and of the admin."""
 
 from django.apps import AppConfig
 from django.contrib.admin import apps as admin
 
 
 class RuntimeConfig(AppConfig):
-    """What keeps requests on the event loop."""
+    """The machinery as a Django app."""
 
     name = "runtime"
     default_auto_field = "django.db.models.BigAutoField"
@@ -18,7 +18,7 @@ class RuntimeConfig(AppConfig):
 
 
 class AdminConfig(admin.AdminConfig):
-    """Django's admin, on `runtime.auth.admin_site.AdminSite`."""
+    """Django's admin with `runtime.auth.admin_site.AdminSite` as its default site."""
 
     default = False
     default_site = "runtime.auth.admin_site.AdminSite"

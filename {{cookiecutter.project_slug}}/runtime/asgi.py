@@ -1,4 +1,4 @@
-"""The types of an ASGI application, as Django and its neighbours have them."""
+"""The types of an ASGI application."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -6,4 +6,4 @@ from typing import Any
 type Scope = dict[str, Any]
 type Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 type Send = Callable[[Mapping[str, Any]], Awaitable[None]]
-type Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+type ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]

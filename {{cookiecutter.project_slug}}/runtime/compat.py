@@ -1,8 +1,7 @@
 """Checks that the dependencies still have the undocumented attributes that this package uses.
 
-A dependency may rename such an attribute in any release. Without the check, the service would fail in the middle of a
-request, or silently do without what the attribute is for. Each module requires the attributes that it uses when it is
-imported, so that the service does not start instead.
+A dependency may rename such an attribute in any release, so that a request would fail or a limit would silently not
+apply. Each module therefore checks its attributes when it is imported, which stops the start.
 """
 
 import sys
@@ -16,8 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 def require(owner: ModuleType | Callable[..., object], *names: str) -> None:
     """Raise ImproperlyConfigured unless a dependency's module, class or function has or uses all of the attributes.
 
-    An instance has attributes that its class has not: for them, a method of the class has to use the name. The owner is
-    a function if the attribute is one that Django sets on requests or responses.
+    If only instances have an attribute, a method of the class must use its name. If Django sets an attribute on
+    requests or responses, `owner` is the function that sets it.
     """
     for name in names:
         if not hasattr(owner, name) and not any(uses(code, name) for code in code_of(owner)):
@@ -37,7 +36,7 @@ def code_of(owner: ModuleType | Callable[..., object]) -> Iterator[CodeType]:
 
 
 def uses(code: CodeType, name: str) -> bool:
-    """Return whether code, or a function defined in it, accesses an attribute or has its name as a string."""
+    """Tell whether code, or a function defined in it, accesses an attribute or has its name as a string."""
     if name in code.co_names or name in code.co_consts:
         return True
     return any(isinstance(constant, CodeType) and uses(constant, name) for constant in code.co_consts)

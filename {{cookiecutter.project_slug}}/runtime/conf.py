@@ -1,8 +1,8 @@
 """Every setting of the machinery: its default, its unit and its reason.
 
-The machinery reads `conf.NAME`. A service changes it by the Django setting `RUNTIME_NAME` in `config/settings.py`, such
-as `RUNTIME_HEADER_TIMEOUT = 5`. `config/settings.py` decides the settings of `Decided` itself, most of them by the
-environment, so these have no prefix. `manage.py check` reports a wrong value and an unknown name (`runtime.E002`).
+The machinery reads `conf.NAME`. A service overrides it with the Django setting `RUNTIME_NAME` in `config/settings.py`,
+such as `RUNTIME_HEADER_TIMEOUT = 5`. The settings of `ServiceSettings` have no prefix: `config/settings.py` sets them,
+most of them from the environment. `manage.py check` reports invalid values and unknown names (`runtime.E002`).
 """
 
 from typing import Any
@@ -14,8 +14,8 @@ from django.dispatch import receiver
 PREFIX = "RUNTIME_"
 
 
-class Decided:
-    """The settings that `config/settings.py` decides, with the values that they have where it does not."""
+class ServiceSettings:
+    """The defaults of the settings that `config/settings.py` sets."""
 
     # Worker threads
     MAX_THREADS = 20  # threads of a process for blocking calls; each has at most one database connection
@@ -24,11 +24,11 @@ class Decided:
     # Requests
     REQUEST_TIMEOUT: float | None = 10.0  # seconds for a response; None: no limit, for a debugger
     REQUEST_BODY_TIMEOUT = 20.0  # seconds without a byte of the body, after which a request is refused
-    REQUEST_MAX_SIZE = 10 * 1024 * 1024  # bytes of a body, files included; a larger one is refused before it is stored
-    RESPONSE_WRITE_TIMEOUT = 30.0  # seconds in which a client must read something of its response
+    REQUEST_MAX_SIZE = 10 * 1024 * 1024  # bytes of a body, files included; larger ones are refused before storing
+    RESPONSE_WRITE_TIMEOUT = 30.0  # seconds without any read by the client, after which it is disconnected
 
     # Shutdown
-    SHUTDOWN_DELAY = 10.0  # seconds between SIGTERM and the last new connection: the load balancer must notice
+    SHUTDOWN_DELAY = 10.0  # seconds after SIGTERM in which the load balancer must stop sending new connections
     SHUTDOWN_GRACE = 30.0  # seconds that open requests have to finish
 
     # Logins
@@ -48,14 +48,14 @@ class Decided:
 
 
 class Conf:
-    """The settings whose defaults suit most services."""
+    """The defaults of the settings that few services override, and access to their values."""
 
     # Requests
-    HEADER_TIMEOUT = 10.0  # seconds for a request's headers, from the connection or the end of the request before
+    HEADER_TIMEOUT = 10.0  # seconds for a request's headers, since the connection or the end of the previous request
     MAX_HEADER_SIZE = 64 * 1024  # bytes of a request's headers (uvicorn; the other servers have limits of their own)
     MAX_PIPELINED_REQUESTS = 100  # requests of a connection that wait for an earlier one (uvicorn)
     MIN_BYTES_PER_SECOND = 10_000  # average rate of a body; time beyond it counts towards REQUEST_BODY_TIMEOUT
-    LINGERING_CLOSE_TIMEOUT = 2.0  # seconds to discard the rest of a refused body, so that the client reads the answer
+    LINGERING_CLOSE_TIMEOUT = 2.0  # seconds to discard the rest of a refused body, so that the client reads the error
     SEND_BUFFER_SIZE = 128 * 1024  # bytes that the kernel buffers (Daphne); with more, a stalled client is noticed late
     MAX_INLINE_FORM_SIZE = 8 * 1024  # bytes of a form that the event loop parses; a thread parses larger ones
     CLEANUP_TIMEOUT = 0.5  # seconds that a view has after REQUEST_TIMEOUT, before it is cancelled again
@@ -112,26 +112,26 @@ conf = Conf()
 
 
 @receiver(setting_changed)
-def forget_value(*, setting: str, **kwargs: object) -> None:
-    """Forget the value of a setting that a test overrides."""
+def clear_cached_value(*, setting: str, **kwargs: object) -> None:
+    """Clear the cached value of a setting that a test overrides."""
     vars(conf).pop(setting.removeprefix(PREFIX), None)
 
 
-def problems() -> dict[str, str]:
-    """Return what is wrong with the settings of the machinery, by the setting's name."""
+def invalid_settings() -> dict[str, str]:
+    """Return an error message for each invalid or unknown setting of the machinery, by the setting's name."""
     defaults = {f"{PREFIX}{name}": value for name, value in vars(Conf).items() if name.isupper()}
-    known = defaults | {name: value for name, value in vars(Decided).items() if name.isupper()}
+    known = defaults | {name: value for name, value in vars(ServiceSettings).items() if name.isupper()}
     found = {}
     for name in dir(settings):
         if name in known and not is_valid(value := getattr(settings, name), known[name], name):
-            found[name] = f"{name} is {value!r}. It must be {described(known[name])}, such as {known[name]!r}."
+            found[name] = f"{name} is {value!r}. It must be {rule_for(known[name])}, such as {known[name]!r}."
         elif name.startswith(PREFIX) and name not in known:
-            found[name] = f"{name} is not a setting. runtime/conf.py lists all that there are."
+            found[name] = f"{name} is not a setting. See runtime/conf.py for all settings."
     return found
 
 
 def is_valid(value: object, default: object, name: str) -> bool:
-    """Tell whether a setting may have a value: of the default's type, and if a number, not negative."""
+    """Tell whether a value is of its default's type, and if it is a number, at least 0."""
     if value is None:
         return name == "REQUEST_TIMEOUT"
     if isinstance(default, bool):
@@ -140,8 +140,8 @@ def is_valid(value: object, default: object, name: str) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool) and value >= 0
 
 
-def described(default: object) -> str:
-    """Return the rule for the values of a setting, in words."""
+def rule_for(default: object) -> str:
+    """Return the rule for the values of a setting in words."""
     if isinstance(default, bool):
         return "True or False"
     return "a whole number, 0 or more" if isinstance(default, int) else "a number, 0 or more"

@@ -1,4 +1,4 @@
-"""The reader of the environment: environs, with secrets that may stand in files, and the rules for a secret key."""
+"""Reads the environment with environs, secrets also from files, and checks the strength of secret keys."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -10,16 +10,16 @@ from runtime.compat import require
 
 require(Env, "_get_value")
 
-# A key for production has at least as many characters, and as many different ones (Django's security.W009).
+# The minimum lengths of Django's security.W009.
 MIN_KEY_LENGTH = 50
 MIN_DIFFERENT_CHARACTERS = 5
-# What Django's `startproject` writes, and the command below when it is copied into .env, which no shell expands.
+# `startproject` writes the first into settings.py. The second is the command below, copied into .env unexpanded.
 PLACEHOLDERS = ("django-insecure-", "secrets.token_urlsafe")
 MAKE_A_KEY = 'python -c "import secrets; print(secrets.token_urlsafe(50))"'
 
 
 class Environment(Env):
-    """Reads the variable NAME or, if NAME is a secret, the file that NAME_FILE names."""
+    """Reads the variable NAME, or for a secret the file at the path in NAME_FILE."""
 
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__(eager=False)
@@ -27,7 +27,7 @@ class Environment(Env):
         self.file_errors: dict[str, list[Any]] = {}
 
     def _get_value(self, env_key: str, default: Any) -> Any:
-        """Return the text of a variable; environs' FileAwareEnv overrides the same method."""
+        """Return the text of a variable or its file. Overridden as in environs' FileAwareEnv."""
         file_key = f"{env_key}_FILE"
         path = super()._get_value(file_key, "") if env_key in self.secrets else ""
         if not path:
@@ -41,9 +41,9 @@ class Environment(Env):
             return default
 
     def seal(self) -> None:
-        """Raise EnvValidationError for all bad variables.
+        """Raise EnvValidationError for all bad files, or else for all bad variables.
 
-        A bad file leaves its variable unset, so bad files are reported alone.
+        A bad file leaves its variable unset, which would be reported as well.
         """
         if self.file_errors:
             raise EnvValidationError(f"Environment variables invalid: {self.file_errors}", self.file_errors)
@@ -51,7 +51,7 @@ class Environment(Env):
 
 
 def read_secret(path: str) -> str:
-    """Return the text of a file without the end of its line. Raises ValidationError, which names the path."""
+    """Return the text of a file without its last line break. Raises ValidationError with the path."""
     try:
         text = Path(path).read_text(encoding="utf-8").rstrip("\r\n")
     except OSError as error:
@@ -64,7 +64,7 @@ def read_secret(path: str) -> str:
 
 
 def strong_key(key: str) -> None:
-    """Refuse a secret key that can be guessed. The error does not show the key."""
+    """Raise ValidationError for a secret key that can be guessed. The error does not contain the key."""
     if len(key) < MIN_KEY_LENGTH:
         problem = f"{len(key)} characters, where at least {MIN_KEY_LENGTH} are needed"
     elif len(set(key)) < MIN_DIFFERENT_CHARACTERS:
@@ -77,6 +77,6 @@ def strong_key(key: str) -> None:
 
 
 def strong_keys(keys: list[str]) -> None:
-    """Refuse a list of secret keys if one of them can be guessed."""
+    """Raise ValidationError if one of the secret keys can be guessed."""
     for key in keys:
         strong_key(key)

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-# A context manager that holds the lock of a database. It calls the function once, with the name of the process that
-# holds the lock, if it has to wait.
+# A context manager that holds the lock of a database. If it has to wait, it first calls the function with the name of
+# the process that holds the lock.
 type MigrationLock = Callable[[BaseDatabaseWrapper, Callable[[str], None]], AbstractContextManager[None]]
 
-# By `connection.vendor`. The app of a database registers its lock.
+# The locks by `connection.vendor`. The Django app of each database backend registers its lock.
 MIGRATION_LOCKS: dict[str, MigrationLock] = {}

@@ -6,7 +6,7 @@ from django.db import models
 class LoginAttempt(models.Model):
     """A login that failed, or whose password is being checked right now.
 
-    The keys are HMACs (see `runtime.auth.throttling`): a copy of the table gives away neither user names nor addresses.
+    The keys are HMACs (see `runtime.auth.throttling`), so that a copy of the table reveals neither names nor addresses.
     """
 
     user_key = models.CharField(max_length=64)
@@ -14,7 +14,7 @@ class LoginAttempt(models.Model):
     made_at = models.DateTimeField()
 
     class Meta:
-        """One index for each of the throttle's questions."""
+        """One index for each query of the throttle."""
 
         indexes = (
             models.Index(fields=["user_key", "made_at"], name="login_attempt_user"),

@@ -1,4 +1,4 @@
-"""The environment that the settings are read from, good and bad."""
+"""The settings, read from good and bad environments."""
 
 import os
 import re
@@ -59,11 +59,11 @@ def refusal(read_settings: Reader[dict[str, Any]]) -> Reader[str]:
     return refuse
 
 
-def test_production_needs_no_more_than_is_required(read_settings: Reader[dict[str, Any]]) -> None:
+def test_production_starts_with_the_required_variables(read_settings: Reader[dict[str, Any]]) -> None:
     assert read_settings(**PRODUCTION)["DEBUG"] is False
 
 
-def test_cookies_are_of_this_host_alone_in_production(read_settings: Reader[dict[str, Any]]) -> None:
+def test_cookies_have_the_host_prefix_only_in_production(read_settings: Reader[dict[str, Any]]) -> None:
     production, development = read_settings(**PRODUCTION), read_settings(DEBUG="true")
 
     for cookie, name in (("SESSION", "sessionid"), ("CSRF", "csrftoken")):
@@ -74,7 +74,7 @@ def test_cookies_are_of_this_host_alone_in_production(read_settings: Reader[dict
 
 @pytest.mark.parametrize("name", REQUIRED)
 @pytest.mark.parametrize("blank", [True, False], ids=["blank", "missing"])
-def test_production_does_not_start_without(name: str, blank: bool, refusal: Reader[str]) -> None:
+def test_production_without_a_required_variable_does_not_start(name: str, blank: bool, refusal: Reader[str]) -> None:
     environment = {**PRODUCTION, name: ""}
     if not blank:
         del environment[name]
@@ -83,7 +83,7 @@ def test_production_does_not_start_without(name: str, blank: bool, refusal: Read
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path, read_settings: Reader[dict[str, Any]]) -> None:
+def test_secret_in_a_file_is_read(name: str, tmp_path: Path, read_settings: Reader[dict[str, Any]]) -> None:
     (tmp_path / "secret").write_text(f"{PRODUCTION[name]}\n")
     others = {key: value for key, value in PRODUCTION.items() if key != name}
 
@@ -98,7 +98,7 @@ def test_a_secret_may_stand_in_a_file(name: str, tmp_path: Path, read_settings: 
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_a_missing_file_stops_the_start(name: str, refusal: Reader[str]) -> None:
+def test_missing_file_of_a_secret_stops_the_start(name: str, refusal: Reader[str]) -> None:
     others = {key: value for key, value in PRODUCTION.items() if key != name}
 
     assert f"'{name}_FILE': ['Cannot read /nowhere: No such file or directory.']" in refusal(
@@ -107,7 +107,7 @@ def test_a_missing_file_stops_the_start(name: str, refusal: Reader[str]) -> None
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FALLBACKS"])
-def test_a_weak_key_stops_production(name: str, refusal: Reader[str], read_settings: Reader[dict[str, Any]]) -> None:
+def test_weak_key_stops_production(name: str, refusal: Reader[str], read_settings: Reader[dict[str, Any]]) -> None:
     weak = {name: "development only"}
     line = refusal(**PRODUCTION | weak)
 
@@ -117,7 +117,7 @@ def test_a_weak_key_stops_production(name: str, refusal: Reader[str], read_setti
     assert "development only" in read_settings(**PRODUCTION | weak | {"DEBUG": "true"})[name]
 
 
-def test_old_keys_are_read(read_settings: Reader[dict[str, Any]]) -> None:
+def test_fallback_keys_are_read(read_settings: Reader[dict[str, Any]]) -> None:
     old = [f"{number} of the keys that this service has signed with before" for number in range(2)]
 
     assert read_settings(**PRODUCTION, SECRET_KEY_FALLBACKS=", ".join(old))["SECRET_KEY_FALLBACKS"] == old
@@ -132,7 +132,7 @@ def test_old_keys_are_read(read_settings: Reader[dict[str, Any]]) -> None:
         ({"SECURE_HSTS_INCLUDE_SUBDOMAINS": "true", "SECURE_HSTS_PRELOAD": "true"}, (31_536_000, True, True)),
     ],
 )
-def test_hsts_binds_other_hosts_only_if_it_is_told_to(
+def test_hsts_includes_other_hosts_only_if_configured(
     environment: dict[str, str], expected: tuple[int, bool, bool], read_settings: Reader[dict[str, Any]]
 ) -> None:
     read = read_settings(**PRODUCTION | environment)
@@ -154,7 +154,7 @@ def test_hsts_binds_other_hosts_only_if_it_is_told_to(
         ({"CSRF_TRUSTED_ORIGINS": "shop.example.com"}, "4_0.E001"),
     ],
 )
-def test_the_deployment_check_names_a_fault(
+def test_deployment_check_reports_a_fault(
     fault: dict[str, str], reported: str | None, read_settings: Reader[dict[str, Any]]
 ) -> None:
     read = read_settings(**PRODUCTION | fault)
@@ -168,29 +168,29 @@ def test_the_deployment_check_names_a_fault(
     assert reported in ids if reported else not ids
 
 
-def test_every_bad_value_is_named_in_one_line(refusal: Reader[str]) -> None:
+def test_bad_values_are_named_in_one_line(refusal: Reader[str]) -> None:
     line = refusal(DEBUG="maybe", LOG_LEVEL="loud")
 
     assert "DEBUG" in line
     assert "LOG_LEVEL" in line
 
 
-def test_development_does_without_what_is_blank(read_settings: Reader[dict[str, Any]]) -> None:
+def test_development_starts_with_blank_variables(read_settings: Reader[dict[str, Any]]) -> None:
     assert read_settings(DEBUG="true", **dict.fromkeys(REQUIRED, ""))["DEBUG"] is True
 
 
 @pytest.mark.parametrize("path", ["back-office/", "/back-office", "back-office"])
-def test_admin_path_gets_its_slash(path: str, read_settings: Reader[dict[str, Any]]) -> None:
+def test_admin_path_without_a_slash_gets_one(path: str, read_settings: Reader[dict[str, Any]]) -> None:
     assert read_settings(**PRODUCTION)["ADMIN_PATH"] == "admin/"
     assert read_settings(**PRODUCTION, ADMIN_PATH=path)["ADMIN_PATH"] == "back-office/"
 
 
 @pytest.mark.parametrize("path", ["", "/", "a//b", "a b", "<int:pk>/", "../x", "api/", "/health", "static/admin/"])
-def test_admin_path_must_be_free(path: str, refusal: Reader[str]) -> None:
+def test_invalid_or_used_admin_path_is_refused(path: str, refusal: Reader[str]) -> None:
     assert f"{path!r} " in refusal(**PRODUCTION, ADMIN_PATH=path).partition("ADMIN_PATH")[2]
 
 
-def test_spaces_in_a_list_do_not_matter(read_settings: Reader[dict[str, Any]]) -> None:
+def test_spaces_in_a_list_are_ignored(read_settings: Reader[dict[str, Any]]) -> None:
     hosts = read_settings(**PRODUCTION, ALLOWED_HOSTS="one.example, two.example")["ALLOWED_HOSTS"]
 
     assert hosts == ["one.example", "two.example"]
@@ -202,7 +202,7 @@ def test_no_proxy_is_trusted_by_default(read_settings: Reader[dict[str, Any]]) -
     assert read_settings(**PRODUCTION, TRUSTED_PROXIES="10.0.0.0/8, ::1")["TRUSTED_PROXIES"] == ["10.0.0.0/8", "::1"]
 
 
-def test_a_proxy_that_is_no_address_is_named(refusal: Reader[str]) -> None:
+def test_proxy_that_is_not_an_address_is_named(refusal: Reader[str]) -> None:
     line = refusal(**PRODUCTION, TRUSTED_PROXIES="10.0.0.0/8,proxy.example")
 
     assert "TRUSTED_PROXIES" in line
@@ -210,13 +210,13 @@ def test_a_proxy_that_is_no_address_is_named(refusal: Reader[str]) -> None:
 # {% if cookiecutter.use_channels %}
 
 
-def test_redis_must_have_a_url(refusal: Reader[str]) -> None:
+def test_redis_url_without_a_scheme_is_refused(refusal: Reader[str]) -> None:
     assert "redis://localhost:6379/0" in refusal(**PRODUCTION | {"REDIS_URL": "localhost:6379"})
 # {% endif %}
 # {% if cookiecutter.use_async_views %}
 
 
 @pytest.mark.parametrize("bad", ["bad.example", "https://user:password@bad.example"])
-def test_a_supplier_must_have_a_url(bad: str, refusal: Reader[str]) -> None:
+def test_supplier_that_is_not_a_url_is_refused(bad: str, refusal: Reader[str]) -> None:
     assert f"'{bad}' is not a URL" in refusal(DEBUG="true", SUPPLIER_URLS=f"https://good.example/quote,{bad}")
 # {% endif %}

@@ -1,4 +1,4 @@
-"""The admin, with its password hashing in threads of its own and its refused logins in the log."""
+"""The admin site, which hashes passwords in hashing threads and logs refused logins."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,14 +15,14 @@ from runtime.auth.throttling import count_failure
 
 
 class LoginForm(AdminAuthenticationForm):
-    """Logs and counts a login that is refused though the password is right, which no signal tells of."""
+    """Logs and counts a login with the right password by a user who may not use the admin. No signal reports it."""
 
     def confirm_login_allowed(self, user: Any) -> None:
         """Raise ValidationError for a user who may not use the admin."""
         try:
             super().confirm_login_allowed(user)
         except ValidationError:
-            # It must count as a wrong password does, or the throttle would tell that the password is right.
+            # It counts like a wrong password, so that the throttle does not reveal that the password is right.
             if self.request is not None:
                 count_failure(self.request, user.get_username())
             log_refused_login(self.request, user.get_username(), "not staff")
@@ -30,12 +30,12 @@ class LoginForm(AdminAuthenticationForm):
 
 
 class AdminSite(admin.AdminSite):
-    """Django's admin site: `runtime.apps.AdminConfig` makes it the default."""
+    """Django's admin site. `runtime.apps.AdminConfig` makes it the default."""
 
     login_form = LoginForm
 
     def get_urls(self) -> list[Any]:
-        """Return the URLs of the admin; the views that hash passwords do so in a hashing thread."""
+        """Return the URLs of the admin. Views that hash passwords run in a hashing thread."""
         urls = super().get_urls()
         options = get_user_model()._meta
         names = {
@@ -44,16 +44,16 @@ class AdminSite(admin.AdminSite):
             "auth_user_password_change",
             f"{options.app_label}_{options.model_name}_add",
         }
-        for pattern in patterns(urls):
+        for pattern in all_patterns(urls):
             if pattern.name in names:
                 pattern.callback = hashes_passwords(pattern.callback)
         return urls
 
 
-def patterns(urls: Iterable[URLPattern | URLResolver]) -> Iterator[URLPattern]:
-    """Yield every pattern, those of included URLs too."""
+def all_patterns(urls: Iterable[URLPattern | URLResolver]) -> Iterator[URLPattern]:
+    """Yield every URL pattern, also those of included URLs."""
     for url in urls:
         if isinstance(url, URLResolver):
-            yield from patterns(url.url_patterns)
+            yield from all_patterns(url.url_patterns)
         else:
             yield url

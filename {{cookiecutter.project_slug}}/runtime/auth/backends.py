@@ -1,4 +1,4 @@
-"""The authentication backend: Django's, with a throttle, a reason for the log, and threads of its own for hashing."""
+"""Django's authentication backend with a login throttle, hashing threads, and reasons for the log."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 
 from runtime.auth.hashing import in_hashing_thread
-from runtime.auth.login_refusals import Refusal, note_refusal
+from runtime.auth.login_refusals import Refusal, set_refusal
 from runtime.auth.throttling import TooManyFailedLoginsError, begin_attempt
 
 
 class LoginBackend(ModelBackend):
-    """Checks user names and passwords as Django does, unless the client has too many failures: see `throttling`.
+    """Checks user names and passwords, unless the client has failed too often (see `throttling`).
 
-    A login without a request, as in `Client.login()` of a test, is not throttled, as it has no address. To find users
-    by something other than their name, override `find_user`.
+    A login without a request, such as `Client.login()` in a test, is not throttled, because it has no address. Override
+    `find_user` to find users by something other than their name.
     """
 
     # The parameters have no annotations in Django either.
@@ -36,16 +36,16 @@ class LoginBackend(ModelBackend):
             try:
                 attempt = begin_attempt(request, str(username))
             except TooManyFailedLoginsError as error:
-                note_refusal(request, Refusal("throttled", error.retry_after))
-                # It ends `authenticate()`, which then returns None. Nothing has been hashed.
+                set_refusal(request, Refusal("throttled", error.retry_after))
+                # Django's `authenticate()` then returns None without trying another backend.
                 raise PermissionDenied from error
         user = self.find_user(username)
         release_connections()
         if not check_password_with_timing_attack_mitigation(user, password):
-            note_refusal(request, Refusal("unknown user" if user is None else "wrong password"))
+            set_refusal(request, Refusal("unknown user" if user is None else "wrong password"))
             return None
         if not self.user_can_authenticate(user):
-            note_refusal(request, Refusal("inactive user"))
+            set_refusal(request, Refusal("inactive user"))
             return None
         if attempt is not None:
             attempt.delete()
@@ -54,11 +54,11 @@ class LoginBackend(ModelBackend):
     async def aauthenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **kwargs: Any
     ) -> Any:
-        """Do the same in a hashing thread. The request's own thread, if it has one, is given back before."""
+        """Call `authenticate` in a hashing thread. The request's worker thread is released first."""
         return await in_hashing_thread(self.authenticate)(request, username, password, **kwargs)
 
     def find_user(self, username: str) -> Any:
-        """Return the user with a name, or None."""
+        """Return the user with this name, or None."""
         model: Any = get_user_model()
         try:
             return model._default_manager.get_by_natural_key(username)
@@ -67,7 +67,7 @@ class LoginBackend(ModelBackend):
 
 
 def release_connections() -> None:
-    """Give this thread's pooled database connections back while it hashes: there is one for each worker thread only."""
+    """Return this thread's pooled database connections, because the pool has only one for each worker thread."""
     for connection in connections.all(initialized_only=True):
         if getattr(connection, "pool", None) and not connection.in_atomic_block and connection.get_autocommit():
             connection.close()

@@ -1,8 +1,7 @@
-"""Threads for hashing passwords, apart from those in which requests run their queries.
+"""Hashes passwords in threads of their own, so that logins do not delay the queries of other requests.
 
-A password hash takes a processor for some tenths of a second, on purpose. In the threads of MAX_THREADS, a few dozen
-logins at once would make every query wait. HASHING_THREADS bounds how many run at a time; further ones wait, without
-a thread.
+A password hash takes some tenths of a second of processor time. In the worker threads, a few dozen concurrent logins
+would make every query wait. HASHING_THREADS limits the concurrent hashes. Further logins wait without a thread.
 """
 
 from collections.abc import Callable, Coroutine
@@ -18,10 +17,10 @@ from runtime.threads.pool import get_hashing_pool
 
 
 def in_hashing_thread[**P, R](function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
-    """Return an awaitable version of a function that hashes passwords, such as `make_password`.
+    """Return a coroutine function that runs a function in a hashing thread, such as `make_password`.
 
-    The request's own thread is given back first, with its database connection. Where a synchronous caller waits, as in
-    Django's TestCase, the function runs in the caller's thread.
+    The request's worker thread and its database connection are released first. Below `async_to_sync`, as in Django's
+    TestCase, the function runs in the caller's thread.
     """
 
     @wraps(function)
@@ -36,7 +35,7 @@ def in_hashing_thread[**P, R](function: Callable[P, R]) -> Callable[P, Coroutine
 def hashes_passwords(
     view: Callable[..., HttpResponseBase],
 ) -> Callable[..., Coroutine[Any, Any, HttpResponseBase]]:
-    """Make a synchronous view that hashes what is posted an asynchronous one, whose POSTs run in a hashing thread."""
+    """Return an asynchronous version of a synchronous view. Its POST requests run in a hashing thread."""
 
     @wraps(view)
     async def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

@@ -1,4 +1,4 @@
-"""Why a login was refused: kept with its request for the log, and answered 429 if the client was throttled."""
+"""Stores with a request why its login was refused, for the log line and for the 429 of a throttled client."""
 
 from dataclasses import dataclass
 
@@ -14,26 +14,26 @@ require(log_response, "_has_been_logged")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a login was refused, for the log. `retry_after` is set, in seconds, if the client was throttled."""
+    """The reason why a login was refused. `retry_after` (seconds) is set if the client was throttled."""
 
     reason: str
     retry_after: int | None = None
 
 
-def note_refusal(request: HttpRequest | None, refusal: Refusal) -> None:
-    """Keep the reason with the request, for the log line and the response that follow."""
+def set_refusal(request: HttpRequest | None, refusal: Refusal) -> None:
+    """Store why the login of a request was refused."""
     if request is not None:
         request._login_refusal = refusal  # type: ignore[attr-defined]
 
 
-def refusal_of(request: HttpRequest | None) -> Refusal | None:
-    """Return why the last login of a request was refused, if that is known."""
+def get_refusal(request: HttpRequest | None) -> Refusal | None:
+    """Return why the last login of a request was refused, or None."""
     return getattr(request, "_login_refusal", None)
 
 
 def replace_if_throttled(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-    """Return a view's response, or a 429 in its place if the login that the view tried was throttled."""
-    refusal = refusal_of(request)
+    """Return a view's response, or a 429 if the login that the view tried was throttled."""
+    refusal = get_refusal(request)
     if refusal is None or refusal.retry_after is None:
         return response
     minutes = -(-refusal.retry_after // 60)
@@ -41,6 +41,6 @@ def replace_if_throttled(request: HttpRequest, response: HttpResponseBase) -> Ht
     refused = error_response(request, 429, f"Too many failed logins. Try again in {minutes} {unit}.")
     refused["Retry-After"] = str(refusal.retry_after)
     refused["Cache-Control"] = "no-store"
-    # Django would log a second line.
+    # `runtime.auth.logins` has logged the refusal. Django would log the 429 as well.
     refused._has_been_logged = True  # type: ignore[attr-defined]
     return refused

@@ -1,11 +1,11 @@
-"""The login throttle: how many failed logins a client may have before its next one is refused unchecked.
+"""The login throttle, which limits the failed logins of a client. It refuses further logins before any hashing.
 
 There are two limits within LOGIN_FAILURE_WINDOW seconds. LOGIN_FAILURES_PER_USER counts the failures of one user name
-from one address, so strangers elsewhere cannot lock a user out. LOGIN_FAILURES_PER_ADDRESS counts those of all user
-names from one address, which bounds password spraying; it is higher, as an office may share an address.
+from one address, so that clients elsewhere cannot lock the user out. LOGIN_FAILURES_PER_ADDRESS counts the failures of
+all user names from one address, against password spraying. It is higher, because an office may share an address.
 
-Attempts are rows in the database, so all server processes share them. A refused attempt adds no row, and old rows are
-deleted with each new one. As every row costs a password hash, and few threads hash, the table stays small.
+All server processes share the attempts, which are rows in the database. A refused attempt adds no row, and each new row
+deletes the old ones. The table stays small, because each row costs a password hash and there are few hashing threads.
 """
 
 import math
@@ -24,25 +24,25 @@ from runtime.models import LoginAttempt
 
 
 class TooManyFailedLoginsError(Exception):
-    """The client has used up its failures. `retry_after` is the number of seconds until it may try again."""
+    """The client has reached a limit. It may try again after `retry_after` seconds."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__(f"again in {retry_after} s")
+        super().__init__(f"Too many failed logins. Retry after {retry_after} s.")
         self.retry_after = retry_after
 
 
 def begin_attempt(request: HttpRequest, username: str) -> LoginAttempt:
-    """Count a login as failed before its password is checked: its caller deletes the attempt if the login succeeds.
+    """Count a login as failed before its password is checked. The caller deletes the attempt if the login succeeds.
 
-    Raises TooManyFailedLoginsError, and counts nothing, if a limit is reached.
+    Raises TooManyFailedLoginsError without counting the attempt if a limit is reached.
     """
     now = timezone.now()
-    attempt = LoginAttempt(made_at=now, **keys(request, username))
-    refuse_if_too_many(attempt)
+    attempt = LoginAttempt(made_at=now, **throttle_keys(request, username))
+    check_limits(attempt)
     attempt.save(force_insert=True)
     try:
-        # Other threads and processes may have counted theirs since.
-        refuse_if_too_many(attempt)
+        # Other threads and processes may have saved attempts in the meantime.
+        check_limits(attempt)
     except TooManyFailedLoginsError:
         attempt.delete()
         raise
@@ -50,8 +50,8 @@ def begin_attempt(request: HttpRequest, username: str) -> LoginAttempt:
     return attempt
 
 
-def refuse_if_too_many(attempt: LoginAttempt) -> None:
-    """Raise TooManyFailedLoginsError if there are as many other attempts as a limit allows."""
+def check_limits(attempt: LoginAttempt) -> None:
+    """Raise TooManyFailedLoginsError if the other attempts reach a limit."""
     for field, limit in (
         ("user_key", settings.LOGIN_FAILURES_PER_USER),
         ("address_key", settings.LOGIN_FAILURES_PER_ADDRESS),
@@ -59,50 +59,50 @@ def refuse_if_too_many(attempt: LoginAttempt) -> None:
         others = LoginAttempt.objects.filter(
             **{field: getattr(attempt, field)}, made_at__gt=attempt.made_at - window()
         ).exclude(pk=attempt.pk)
-        # There is room again when the oldest one that fills the limit is no longer counted.
-        decisive = others.order_by("-made_at").values_list("made_at", flat=True)[limit - 1 : limit]
-        for made_at in decisive:
+        # The limit stays reached until the oldest of the last `limit` attempts leaves the window.
+        oldest = others.order_by("-made_at").values_list("made_at", flat=True)[limit - 1 : limit]
+        for made_at in oldest:
             raise TooManyFailedLoginsError(max(1, math.ceil((made_at + window() - attempt.made_at).total_seconds())))
 
 
 def count_failure(request: HttpRequest, username: str) -> None:
-    """Count a login whose password was right and that was refused nevertheless."""
-    LoginAttempt.objects.create(made_at=timezone.now(), **keys(request, username))
+    """Count a failed login whose password was right."""
+    LoginAttempt.objects.create(made_at=timezone.now(), **throttle_keys(request, username))
 
 
 @receiver(user_logged_in)
-def forget_failures(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
-    """Forget the failures of a user name from an address when its user logs in from there."""
+def delete_failures(request: HttpRequest | None, user: Any, **kwargs: Any) -> None:
+    """Delete the failures of a user name at an address when the user logs in from there."""
     # Django's test client logs in with a request that has no address.
     if request is not None and "REMOTE_ADDR" in request.META:
-        LoginAttempt.objects.filter(user_key=keys(request, user.get_username())["user_key"]).delete()
+        LoginAttempt.objects.filter(user_key=throttle_keys(request, user.get_username())["user_key"]).delete()
 
 
-def keys(request: HttpRequest, username: str) -> dict[str, str]:
-    """Return the keys of a user name and of a client's address."""
+def throttle_keys(request: HttpRequest, username: str) -> dict[str, str]:
+    """Return the keys by which attempts are counted, as fields of LoginAttempt."""
     address = client_network(request)
-    # Databases may compare user names without regard to case.
-    return {"user_key": hashed(f"{address}\0{username.casefold()}"), "address_key": hashed(address)}
+    # Some databases compare user names case-insensitively.
+    return {"user_key": hmac_of(f"{address}\0{username.casefold()}"), "address_key": hmac_of(address)}
 
 
-def hashed(value: str) -> str:
-    """Return a key that tells nothing about the value."""
+def hmac_of(value: str) -> str:
+    """Return an HMAC, which does not reveal the value."""
     return salted_hmac(__name__, value.encode("utf-8", "surrogatepass"), algorithm="sha256").hexdigest()
 
 
 def client_network(request: HttpRequest) -> str:
-    """Return the address of the client; for IPv6 its /64 network, of which one client has all addresses."""
-    sent = request.META.get("REMOTE_ADDR", "")
+    """Return the client's IPv4 address or its IPv6 /64 network, because one client has all addresses of a /64."""
+    text = request.META.get("REMOTE_ADDR", "")
     try:
-        address = ip_address(sent)
+        address = ip_address(text)
     except ValueError:
-        # The server listens on a Unix socket: all clients behind it count as one.
-        return str(sent)
+        # The server listens on a Unix socket, so that all clients count as one.
+        return str(text)
     if isinstance(address, IPv6Address):
         return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
     return str(address)
 
 
 def window() -> timedelta:
-    """Return how long a failure counts."""
+    """Return the time for which a failure counts."""
     return timedelta(seconds=settings.LOGIN_FAILURE_WINDOW)

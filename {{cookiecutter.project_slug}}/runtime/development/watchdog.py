@@ -1,4 +1,4 @@
-"""In development: who blocks the event loop, and with it every other request."""
+"""Logs code that blocks the event loop in development, because it delays every other request."""
 
 import asyncio
 import logging
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 async def watched_loop() -> AsyncIterator[None]:
     """With DEBUG, log the stack of code that blocks the event loop (see `runtime.server.lifespan`).
 
-    asyncio's own debug mode tells it afterwards, and only which task it was; other event loops do not tell it at all.
+    asyncio's debug mode logs only the task, and only afterwards. Other event loops do not log it at all.
     """
     if not settings.DEBUG:
         yield
@@ -34,33 +34,32 @@ async def watched_loop() -> AsyncIterator[None]:
 
 
 class Watchdog(threading.Thread):
-    """Asks the running event loop of the thread that makes it, from a thread of its own, whether it still answers."""
+    """A thread that checks whether the event loop of the current thread still runs callbacks."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(name="watchdog", daemon=True)
         self.loop = loop
         self.loop_thread = threading.get_ident()
-        # What has called the event loop is always there, and all that is there while it waits.
-        self.below = {frame for frame, _ in traceback.walk_stack(sys._getframe())}
+        # The callers of the event loop. The stack has no other frames while the loop waits.
+        self.idle_frames = {frame for frame, _ in traceback.walk_stack(sys._getframe())}
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        """Ask again and again until stopped."""
+        """Check the event loop until stopped. Each blocking call is logged once."""
         while not self.stopped.wait(conf.BLOCKED_LOOP_INTERVAL):
-            answered = threading.Event()
+            responded = threading.Event()
             try:
-                self.loop.call_soon_threadsafe(answered.set)
-            except RuntimeError:  # it is closed
+                self.loop.call_soon_threadsafe(responded.set)
+            except RuntimeError:  # the loop is closed
                 return
-            if not answered.wait(conf.BLOCKED_LOOP_LIMIT):
-                self.report(sys._current_frames()[self.loop_thread])
-                while not answered.wait(conf.BLOCKED_LOOP_INTERVAL) and not self.stopped.is_set():
-                    # Once is enough.
+            if not responded.wait(conf.BLOCKED_LOOP_LIMIT):
+                self.log_stack(sys._current_frames()[self.loop_thread])
+                while not responded.wait(conf.BLOCKED_LOOP_INTERVAL) and not self.stopped.is_set():
                     pass
 
-    def report(self, frame: FrameType) -> None:
-        """Log what the thread of the event loop is doing, unless it only waits: for a busy machine, then."""
-        if frame in self.below or frame.f_globals.get("__name__") == "selectors":
+    def log_stack(self, frame: FrameType) -> None:
+        """Log the stack of the event loop's thread. An idle loop on a busy machine is not logged."""
+        if frame in self.idle_frames or frame.f_globals.get("__name__") == "selectors":
             return
         stack = "".join(traceback.format_list(traceback.extract_stack(frame)[-conf.BLOCKED_LOOP_DEPTH :])).rstrip()
         logger.warning("The event loop has been blocked for %d ms:\n%s", conf.BLOCKED_LOOP_LIMIT * 1000, stack)

@@ -1,4 +1,4 @@
-"""A WebSocket client that talks to the ASGI application directly, without a server."""
+"""A WebSocket client for tests, which calls the ASGI application without a server."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 
 
 class WebSocketClient(ApplicationCommunicator):
-    """A connection to a path. Its `Origin` is the service's own unless another one is given."""
+    """A connection to a path. By default its `Origin` is the service's own."""
 
     def __init__(self, path: str, origin: str | None = "http://testserver") -> None:
         headers = [(b"host", b"testserver")] + ([(b"origin", origin.encode())] if origin else [])

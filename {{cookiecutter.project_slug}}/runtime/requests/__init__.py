@@ -1,1 +1,1 @@
-"""A request's way through Django."""
+"""Handles HTTP requests, from the ASGI application to the view and back."""

@@ -1,4 +1,4 @@
-"""The body of a request, as a file: never more of it than the settings allow, and never waited for longer."""
+"""Reads the body of a request into a file, within the limits of size and time that the settings allow."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,20 +14,20 @@ from django.core.handlers.asgi import ASGIRequest
 
 from runtime.asgi import Receive, Scope, Send
 from runtime.conf import conf
-from runtime.requests.headers import RequestRefusedError, answer_refused, cannot_store, check_size
+from runtime.requests.headers import RequestRefusedError, check_size, logged_refusal, storage_error
 
 
 async def read_body(scope: Scope, receive: Receive) -> IO[bytes]:
-    """Return the body of a request: in memory, where it already is, unless it comes in several parts.
+    """Return the body of a request as a file. A body of a single part stays in memory.
 
-    Raises RequestRefusedError for a body of more than `settings.REQUEST_MAX_SIZE` bytes (413), one that is late (408)
-    or one that cannot be stored (503); RequestAborted if it breaks off. Call `headers.check_headers` first.
+    Raises RequestRefusedError for a body of more than `settings.REQUEST_MAX_SIZE` bytes (413), a late body (408) and a
+    body that cannot be stored (503). Raises RequestAborted for an incomplete body. Call `headers.check_headers` first.
     """
     headers = dict(scope["headers"])
     if b"content-length" in headers or b"transfer-encoding" in headers or scope.get("http_version") == "2":
         message = await receive_within(settings.REQUEST_BODY_TIMEOUT, receive)
     else:
-        # The server already knows that there is none.
+        # The server already knows that the request has no body.
         message = await receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         if body := message.get("body", b""):
@@ -37,46 +37,46 @@ async def read_body(scope: Scope, receive: Receive) -> IO[bytes]:
 
 
 async def spool(message: Mapping[str, Any], receive: Receive) -> IO[bytes]:
-    """Return a body of several parts, of which one has come: on disk, unless it is small.
+    """Return a body of several parts, the first of which is `message`. A large body goes to disk.
 
-    A client that is slow has time as long as it goes on sending, and on average not slower than is decent.
+    A slow client has as much time as it needs while it sends at least MIN_BYTES_PER_SECOND on average.
     """
     now = asyncio.get_running_loop().time
     started, size = now(), 0
-    with ExitStack() as unless_complete:
-        body = unless_complete.enter_context(SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE))
+    with ExitStack() as close_on_error:
+        body = close_on_error.enter_context(SpooledTemporaryFile(settings.FILE_UPLOAD_MAX_MEMORY_SIZE))
         while message["type"] == "http.request":
             part = message.get("body", b"")
             size += len(part)
             check_size(size)
             is_last = not message.get("more_body", False)
             if size > settings.FILE_UPLOAD_MAX_MEMORY_SIZE:
-                await sync_to_async(store, thread_sensitive=False)(body, part, is_last)
+                await sync_to_async(append_part, thread_sensitive=False)(body, part, is_last)
             else:
-                store(body, part, is_last)
+                append_part(body, part, is_last)
             if is_last:
-                unless_complete.pop_all()
+                close_on_error.pop_all()
                 return body
             lag = max(0.0, now() - started - size / conf.MIN_BYTES_PER_SECOND)
             message = await receive_within(settings.REQUEST_BODY_TIMEOUT - lag, receive)
     raise RequestAborted
 
 
-def store(body: IO[bytes], part: bytes, is_last: bool) -> None:
-    """Append a part to a body, and go back to its beginning after the last; raise RequestRefusedError if that fails."""
+def append_part(body: IO[bytes], part: bytes, is_last: bool) -> None:
+    """Append a part to a body, and rewind the body after its last part. Raises RequestRefusedError (503)."""
     try:
         body.write(part)
         if is_last:
             body.seek(0)
     except OSError as error:
-        # Closing writes what is still buffered, which fails again on a full disk.
+        # Closing flushes the buffer, which fails again on a full disk.
         with suppress(OSError):
             body.close()
-        raise cannot_store(error) from error
+        raise storage_error(error) from error
 
 
 async def receive_within(seconds: float, receive: Receive) -> Mapping[str, Any]:
-    """Return what the client sends next; raise RequestRefusedError if it takes longer than some seconds."""
+    """Return the next message. Raises RequestRefusedError (408) after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             return await receive()
@@ -84,11 +84,11 @@ async def receive_within(seconds: float, receive: Receive) -> Mapping[str, Any]:
         raise RequestRefusedError(408, "The body took too long to arrive.") from error
 
 
-async def refuse_body(refused: RequestRefusedError, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a request that is refused, and have the connection closed: what comes next may be its body."""
-    # Its query may be malformed, and does not matter any more.
+async def send_refusal(refused: RequestRefusedError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Send the response to a refused request, discard the rest of its body, and close the connection."""
+    # The query may be malformed, and the response does not depend on it.
     request = ASGIRequest({**scope, "query_string": b""}, BytesIO())
-    response = answer_refused(refused, request)
+    response = logged_refusal(refused, request)
     await send(
         {
             "type": "http.response.start",
@@ -100,6 +100,5 @@ async def refuse_body(refused: RequestRefusedError, scope: Scope, receive: Recei
     with suppress(TimeoutError):
         async with asyncio.timeout(conf.LINGERING_CLOSE_TIMEOUT):
             while (await receive()).get("more_body", False):
-                # Thrown away.
                 pass
     await send({"type": "http.response.body", "body": b""})

@@ -1,7 +1,7 @@
 """Response headers that restrict what browsers do with the responses of the service."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, override
 
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_out
@@ -49,10 +49,8 @@ CLEARED_ON_LOGOUT = '"cache", "storage"'
 class BrowserPolicyMiddleware(ContentSecurityPolicyMiddleware):
     """Adds Content-Security-Policy, Permissions-Policy, Cross-Origin-Resource-Policy and, on logout, Clear-Site-Data.
 
-    One middleware for all of them, because each further one makes every request slower.
-
-    A header that a view has set stays. `settings.PERMISSIONS_POLICY` adds features or allows them, as in
-    `{"camera": "(self)"}`.
+    A single middleware adds them all, because each middleware makes every request slower. It does not replace a header
+    that a view has set. `settings.PERMISSIONS_POLICY` allows or adds features, as in `{"camera": "(self)"}`.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
@@ -60,11 +58,11 @@ class BrowserPolicyMiddleware(ContentSecurityPolicyMiddleware):
         features = dict.fromkeys(POWERFUL_FEATURES, "()") | getattr(settings, "PERMISSIONS_POLICY", {})
         self.permissions_policy = ", ".join(f"{feature}={allowlist}" for feature, allowlist in features.items())
         self.csp_config = settings.SECURE_CSP
-        # Without a nonce it is the same for every response.
+        # A policy without a nonce is the same for every response.
         self.csp = build_policy(self.csp_config) if self.csp_config else None
 
+    @override
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Add the headers to a response."""
         if self.csp and self.csp_config is settings.SECURE_CSP and not has_own_policy(request, response):
             response.headers.setdefault(CSP.HEADER_ENFORCE.value, self.csp)
         response = super().process_response(request, response)
@@ -76,12 +74,12 @@ class BrowserPolicyMiddleware(ContentSecurityPolicyMiddleware):
 
 
 def has_own_policy(request: HttpRequest, response: HttpResponse) -> bool:
-    """Tell whether the content security policy of a response has a nonce, or is that of its view."""
+    """Tell whether the view has used the nonce or set its own content security policy."""
     return bool(get_nonce(request)) or hasattr(response, "_csp_config")
 
 
 @receiver(user_logged_out)
 def mark_logout(request: HttpRequest | None, **kwargs: Any) -> None:
-    """Have the response of this request clear what the browser has stored for the site."""
+    """Mark a request that logs its user out, so that its response gets Clear-Site-Data."""
     if request is not None:
         request._logged_out = True  # type: ignore[attr-defined]

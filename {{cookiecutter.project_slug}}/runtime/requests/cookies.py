@@ -1,6 +1,6 @@
-"""Cookies with the prefix `__Host-`: browsers accept them only over TLS, from this host and for all of its paths.
+"""Cookies with the prefix `__Host-`, which browsers accept only over TLS, from this host and for all of its paths.
 
-Without the prefix, a page on another host of the same domain could set the session or the CSRF cookie of a user.
+Without the prefix, a page on another host of the same domain could set a user's session or CSRF cookie.
 """
 
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ HOST_PREFIX = "__Host-"
 
 
 class HostCookieStorage(CookieStorage):
-    """Django's storage of messages in a cookie, with the prefix."""
+    """Django's cookie storage of messages, with a prefixed cookie name."""
 
     cookie_name = f"{HOST_PREFIX}messages"
 
 
 class HostMessageStorage(FallbackStorage):
-    """Django's default storage of messages, with the prefix: the session stores what does not fit into the cookie."""
+    """Django's default storage of messages, with a prefixed cookie. Messages that do not fit go to the session."""
 
     storage_classes = (HostCookieStorage, SessionStorage)
 
 
 @checks.register("runtime")
 def check_cookies(**kwargs: Any) -> Iterator[checks.CheckMessage]:
-    """Report settings with which browsers would ignore a cookie of the service, so that no user could log in."""
+    """Report settings that make browsers ignore the session or CSRF cookie, so that no user can log in."""
     for cookie in ("SESSION_COOKIE", "CSRF_COOKIE"):
         name = getattr(settings, f"{cookie}_NAME")
         if not name.startswith(HOST_PREFIX):

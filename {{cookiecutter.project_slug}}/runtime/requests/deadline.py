@@ -1,4 +1,4 @@
-"""A time limit that also holds for code that does not stop when it is cancelled."""
+"""A time limit that cancels a task again and again until the task ends."""
 
 import asyncio
 from types import TracebackType
@@ -7,13 +7,11 @@ from runtime.conf import conf
 
 
 class Deadline:
-    """`with Deadline(seconds):` cancels the code inside after some seconds, and raises TimeoutError then.
+    """`with Deadline(seconds):` cancels its block after so many seconds, and raises TimeoutError when the block ends.
 
-    `asyncio.timeout` cancels once. asgiref answers the first cancellation of synchronous code that waits for
-    asynchronous code by waiting for the thread, however long its call takes; the second one makes it leave the thread
-    behind. So this cancels again every `CLEANUP_TIMEOUT` seconds until the code has ended.
-
-    With None there is no limit. `expired` tells a TimeoutError of this from one of the code inside.
+    `asyncio.timeout` cancels only once. After one cancellation, asgiref may wait for a synchronous call until its
+    thread returns. After the second, asgiref leaves the thread behind. A deadline therefore cancels its block again
+    every `CLEANUP_TIMEOUT` seconds. With None there is no limit.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -23,7 +21,7 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
-        """Whether the code inside has been cancelled."""
+        """Whether a TimeoutError comes from this deadline, and not from the code in its block."""
         return self.cancellations > 0
 
     def __enter__(self) -> "Deadline":
@@ -36,7 +34,7 @@ class Deadline:
         return self
 
     def cancel(self) -> None:
-        """Cancel the code inside, now and again."""
+        """Cancel the block now, and again after CLEANUP_TIMEOUT."""
         self.cancellations += 1
         self.task.cancel()
         self.timer = asyncio.get_running_loop().call_later(conf.CLEANUP_TIMEOUT, self.cancel)
@@ -50,6 +48,6 @@ class Deadline:
             return
         for _ in range(self.cancellations):
             cancelled = self.task.uncancel()
-        # Someone else may have cancelled the task too: then it remains cancelled.
+        # Other code may have cancelled the task as well. The task then stays cancelled.
         if kind is asyncio.CancelledError and cancelled <= self.cancelled_before:
             raise TimeoutError from error

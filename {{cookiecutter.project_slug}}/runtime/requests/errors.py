@@ -1,4 +1,4 @@
-"""Error responses that the machinery makes itself, for requests that no view has answered."""
+"""Builds error responses as JSON or HTML, also for requests that never reach Django's middleware."""
 
 from functools import cache
 from typing import Any
@@ -10,9 +10,9 @@ from django.views.defaults import ERROR_PAGE_TEMPLATE
 
 
 def error_response(request: HttpRequest, status: int, message: str) -> HttpResponse:
-    """Return `{"error": message}`, or a page with the message for a client that prefers HTML to JSON.
+    """Return `{"error": message}`, or an HTML page for a client that prefers HTML to JSON.
 
-    Below `settings.JSON_ONLY_PATHS` it is always JSON.
+    Below `settings.JSON_ONLY_PATHS` the response is always JSON.
     """
     if is_json_only(request) or request.get_preferred_type(["application/json", "text/html"]) != "text/html":
         return JsonResponse({"error": message}, status=status)
@@ -22,27 +22,26 @@ def error_response(request: HttpRequest, status: int, message: str) -> HttpRespo
 
 
 def is_json_only(request: HttpRequest) -> bool:
-    """Tell whether error responses to a request are JSON, whatever the client prefers."""
+    """Tell whether error responses to a request are always JSON."""
     prefixes: tuple[str, ...] = getattr(settings, "JSON_ONLY_PATHS", ())
-    # A request that is refused early may have no more than its path.
+    # A request that is refused early may have a path only.
     return (request.path_info or request.path).startswith(prefixes)
 
 
 def refusal(status: int, message: str, request: HttpRequest | None = None) -> HttpResponse:
-    """Return the response to a request that is refused before Django's middleware sees it; it ends the connection.
+    """Return an error response to a request that never reaches Django's middleware. It closes the connection.
 
-    `request` may be missing, or have no more than its `META` and `path`: the refusal may come before all of its
-    headers. The response has the headers that middleware adds to every response (see `header_middleware`).
+    `request` may be missing or have nothing but `META` and `path`, because its headers may be incomplete.
     """
     request = request or HttpRequest()
     response = error_response(request, status, message)
     response["Content-Length"] = str(len(response.content))
     response["Connection"] = "close"
-    return with_headers(request, response)
+    return add_middleware_headers(request, response)
 
 
-def with_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
-    """Return a response that passes no middleware, with the headers that middleware adds to every response."""
+def add_middleware_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """Add the headers that middleware adds to every response, for a response that passes no middleware."""
     for middleware in header_middleware():
         response = middleware.process_response(request, response)
     return response
@@ -50,13 +49,13 @@ def with_headers(request: HttpRequest, response: HttpResponse) -> HttpResponse:
 
 @cache
 def header_middleware() -> list[Any]:
-    """Return the middleware that only adds headers, innermost first: each class says `adds_headers = True`."""
+    """Return the middleware whose classes have `adds_headers = True`, innermost first."""
     factories = [import_string(path) for path in reversed(settings.MIDDLEWARE)]
     return [factory(HttpResponse) for factory in factories if getattr(factory, "adds_headers", False)]
 
 
 def as_http1(response: HttpResponse) -> bytes:
-    """Return a response as a server sends it by HTTP/1.1."""
+    """Return the bytes of a response in HTTP/1.1."""
     lines = [f"HTTP/1.1 {response.status_code} {response.reason_phrase}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + response.content

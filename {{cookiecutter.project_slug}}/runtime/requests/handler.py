@@ -1,4 +1,4 @@
-"""Django's ASGI handler, without the switches to a thread that no code of the service has asked for."""
+"""Django's ASGI handler, without the switches to a thread that Django makes for every request."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -23,12 +23,12 @@ from django.utils.log import log_response
 
 from runtime.asgi import Receive, Scope, Send
 from runtime.compat import require
-from runtime.requests.body import read_body, refuse_body
+from runtime.requests.body import read_body, send_refusal
 from runtime.requests.deadline import Deadline
 from runtime.requests.error_views import json_not_found
 from runtime.requests.errors import is_json_only
 from runtime.requests.headers import RequestRefusedError, check_headers
-from runtime.requests.outages import answer_outages, answer_timeout
+from runtime.requests.outages import timeout_response, with_error_responses
 from runtime.server.shutdown import get_shutdown_state
 from runtime.threads.middleware import WorkerThread, call_after_running_calls, release_thread
 
@@ -38,34 +38,34 @@ require(StreamingHttpResponse, "_iterator")
 require(log_response, "_has_been_logged")
 require(Signal, "_live_receivers")
 
-# Django's own receivers of the signals that a request starts and has finished: on the event loop none of them blocks.
+# Django's own receivers of request_started and request_finished. None of them blocks on the event loop.
 NON_BLOCKING_RECEIVERS = frozenset({reset_queries, close_old_connections, reset_urlconf, close_caches})
 
 
 def get_django_application() -> "Handler":
-    """Set Django up, and return its part of the ASGI application."""
+    """Set Django up, and return its ASGI application."""
     django.setup(set_prefix=False)
     return Handler()
 
 
 class Handler(ASGIHandler):
-    """Answers as Django's handler does, but stays on the event loop where Django's goes to a thread by default."""
+    """Django's handler, which runs on the event loop and uses a thread only for code that may block."""
 
-    # A server sets this if it reports a malformed body as a disconnect, and would answer it with a 500.
-    answers_aborted_bodies = False
+    # Set for a server that reports a malformed body as a disconnect, and would itself send a 500.
+    rejects_aborted_bodies = False
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; stop when its client leaves."""
+        """Handle a request. The view is cancelled when the client disconnects."""
         try:
             check_headers(scope["path"], scope.get("http_version", "1.1"), scope["headers"])
             body = await read_body(scope, receive)
         except RequestAborted:
-            if self.answers_aborted_bodies:
-                refused = RequestRefusedError(400, "The body breaks off, or is malformed.")
-                await refuse_body(refused, scope, receive, send)
+            if self.rejects_aborted_bodies:
+                refused = RequestRefusedError(400, "The body is incomplete or malformed.")
+                await send_refusal(refused, scope, receive, send)
             return
         except RequestRefusedError as refused:
-            await refuse_body(refused, scope, receive, send)
+            await send_refusal(refused, scope, receive, send)
             return
         try:
             set_script_prefix(get_script_prefix(scope))
@@ -80,13 +80,13 @@ class Handler(ASGIHandler):
                     async with CancelOnDisconnect(partial(self.listen_for_disconnect, receive)):
                         response = await self.run_get_response(request)
                         await self.send_response(response, send)
-            await self.finish(response)
+            await self.close_response(response)
         finally:
             if not call_after_running_calls(body.close):
                 body.close()
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the response that the middleware and the view make; log one that reports an error."""
+        """Return the response of middleware and view, or a 504 after REQUEST_TIMEOUT. Error responses are logged."""
         set_urlconf(settings.ROOT_URLCONF)
         response: HttpResponse
         deadline = Deadline(settings.REQUEST_TIMEOUT)
@@ -96,68 +96,68 @@ class Handler(ASGIHandler):
         except TimeoutError:
             if not deadline.expired:
                 raise
-            response = answer_timeout(request)
+            response = timeout_response(request)
         response._resource_closers.append(request.close)  # type: ignore[attr-defined]
         if response.status_code >= 400 and not hasattr(response, "_has_been_logged"):
-            line = partial(log_response, "%s: %s", response.reason_phrase, request.path)
+            log = partial(log_response, "%s: %s", response.reason_phrase, request.path)
             if response.status_code >= 500:
-                # Django's own logging sends these by mail.
-                await sync_to_async(line, thread_sensitive=False)(response=response, request=request)
+                # Django's default logging mails these to the admins, which blocks.
+                await sync_to_async(log, thread_sensitive=False)(response=response, request=request)
             else:
-                line(response=response, request=request)
+                log(response=response, request=request)
         return response
 
     async def _get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        """Return the response of the view, below all middleware, or one that says what is down."""
+        """Return the response of the view, or a 503 for an outage."""
         try:
-            return await answer_outages(request, super()._get_response_async(request))  # type: ignore[misc]
+            return await with_error_responses(request, super()._get_response_async(request))  # type: ignore[misc]
         except Http404 as error:
-            # Django would return a page of HTML with DEBUG, and would make each 404 in a thread.
+            # Django would build each 404 in a thread, and return HTML with DEBUG.
             if is_json_only(request):
                 return json_not_found(request, error)
             raise
 
     async def send_response(self, response: HttpResponseBase, send: Send) -> None:
-        """Send a response, which a slow client may make last, without the thread that its view has borrowed."""
+        """Send a response. The worker thread is released first, because a slow client may take long to read."""
         if get_shutdown_state().draining.is_set():
-            # The next request needs a new connection, which leads to a process that stays.
+            # The client's next connection reaches a process that is not shutting down.
             response.headers["Connection"] = "close"
         if not response.streaming or response.is_async:  # type: ignore[attr-defined]
             release_thread()
             try:
                 await super().send_response(response, send)
             finally:
-                # If the client has left, Python would close a generator only when it collects garbage.
+                # When the client has disconnected, Python would close the generator only at garbage collection.
                 if response.streaming and hasattr(response._iterator, "aclose"):  # type: ignore[attr-defined]
                     await response._iterator.aclose()  # type: ignore[attr-defined]
             return
 
         async def send_part(message: Mapping[str, Any]) -> None:
-            # Django has read it to its end in a thread, which the view may have begun to, before the first part.
+            # Django reads a synchronous stream completely, in the view's thread, before it sends the first part.
             if message["type"] == "http.response.body":
                 release_thread()
             await send(message)
 
         await super().send_response(response, send_part)
 
-    async def finish(self, response: HttpResponseBase | None) -> None:
-        """Close the response, which says that the request has finished; say so where there is none.
+    async def close_response(self, response: HttpResponseBase | None) -> None:
+        """Close the response, which sends `request_finished`. Without a response, send the signal.
 
-        A view may still run in its thread after its client has left or its time is up. It needs the request's body and
-        files, so nothing is closed before it has ended.
+        A view may still run in its thread after a disconnect or a timeout. It needs the request's body and files, so
+        they are closed only after the view has returned.
         """
-        tell = partial(request_finished.send, sender=type(self))
-        close: Callable[[], object] = tell if response is None else response.close
+        send_finished = partial(request_finished.send, sender=type(self))
+        close: Callable[[], object] = send_finished if response is None else response.close
         if call_after_running_calls(close):
             return
         if WorkerThread.current.get() is None:
-            # The thread is not ours, so only its queue knows whether the view has ended.
+            # asgiref's thread runs one call at a time, so this call runs after the view has returned.
             await sync_to_async(close)()
         elif response is None:
             if possibly_blocking_receivers(request_finished):
                 await request_finished.asend(sender=type(self))
             else:
-                request_finished.send(sender=type(self))
+                send_finished()
         elif closing_may_block(response):
             await sync_to_async(response.close)()
         else:
@@ -165,9 +165,9 @@ class Handler(ASGIHandler):
 
 
 class CancelOnDisconnect:
-    """`async with CancelOnDisconnect(listen):` cancels the code inside when `listen()` ends, and raises its exception.
+    """`async with CancelOnDisconnect(listen):` cancels its block when `listen()` ends, and raises its exception.
 
-    Most responses are ready without waiting. The task that listens starts only when the code inside first waits.
+    The task that listens starts only when the block first waits, because most responses are ready without waiting.
     """
 
     def __init__(self, listen: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -175,17 +175,17 @@ class CancelOnDisconnect:
         self.listener: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
-        # asyncio.timeout cancels nothing but the code inside, and loses no cancellation that comes from outside.
+        # asyncio.timeout cancels only the block, and does not lose a cancellation from outside.
         self.timeout = await asyncio.timeout(None).__aenter__()
-        self.start = asyncio.get_running_loop().call_soon(self.begin)
+        self.start = asyncio.get_running_loop().call_soon(self.start_listener)
 
-    def begin(self) -> None:
-        """Listen."""
+    def start_listener(self) -> None:
+        """Start the task that listens."""
         self.listener = asyncio.create_task(self.listen())
-        self.listener.add_done_callback(self.end)
+        self.listener.add_done_callback(self.cancel_block)
 
-    def end(self, listener: asyncio.Task[None]) -> None:
-        """Cancel the code inside, unless it has ended."""
+    def cancel_block(self, listener: asyncio.Task[None]) -> None:
+        """Cancel the block, unless it has already ended."""
         if self.listener is listener:
             self.timeout.reschedule(asyncio.get_running_loop().time())
 
@@ -204,8 +204,8 @@ class CancelOnDisconnect:
 
 
 def closing_may_block(response: HttpResponseBase) -> bool:
-    """Tell whether something may block that a response closes or that is told of it."""
-    # A stream closes its iterator. A response closes the request, and everything that other code has added.
+    """Tell whether `response.close()` may block: a closer that other code has added, or a signal receiver."""
+    # A stream closes its iterator. Every response closes its request.
     is_plain = (
         not response.streaming
         and getattr(response.close, "__func__", None) is HttpResponseBase.close
@@ -215,7 +215,7 @@ def closing_may_block(response: HttpResponseBase) -> bool:
 
 
 def possibly_blocking_receivers(signal: Signal) -> list[Callable[..., Any]]:
-    """Return the receivers of a signal of the handler that are not known to be non-blocking."""
+    """Return the receivers of a handler's signal that are not known to be non-blocking."""
     if not signal.receivers:
         return []
     receivers, async_receivers = signal._live_receivers(Handler)

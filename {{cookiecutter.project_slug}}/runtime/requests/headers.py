@@ -1,4 +1,4 @@
-"""Requests that are refused before Django sees them, most of them by their headers alone."""
+"""Refuses requests before Django sees them, most of them by their headers alone."""
 
 from collections.abc import Iterable
 
@@ -14,9 +14,9 @@ from runtime.requests.errors import refusal
 
 
 class RequestRefusedError(Exception):
-    """A request that is refused before Django sees it, and the HTTP status that says so.
+    """Refuses a request with an HTTP status before Django sees it.
 
-    The message is for the client; `reason` is for the log, where it differs.
+    The message is for the client. `reason` replaces it in the log.
     """
 
     def __init__(self, status: int, message: str, reason: str | None = None) -> None:
@@ -26,11 +26,11 @@ class RequestRefusedError(Exception):
 
 
 def check_headers(path: str, http_version: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise RequestRefusedError for a request that is refused by its headers alone; their names are in lower case.
+    """Raise RequestRefusedError for a request with bad headers. Their names are in lower case.
 
-    400 for HTTP/1.1 without exactly one Host, and 413 for a Content-Length of more than REQUEST_MAX_SIZE. 400 for a
-    Host that is not in ALLOWED_HOSTS, if a body follows: it must not be asked for (`100 Continue`). Without a body,
-    Django's own middleware refuses such a Host.
+    The status is 400 without exactly one Host (HTTP/1.1), and 413 for a Content-Length above REQUEST_MAX_SIZE. A Host
+    that is not in ALLOWED_HOSTS is a 400 if a body follows, so that the server never sends `100 Continue` for it.
+    Without a body, Django's own middleware refuses such a Host.
     """
     hosts, forwarded, length, has_body = [], [], b"0", False
     for name, value in headers:
@@ -42,19 +42,19 @@ def check_headers(path: str, http_version: str, headers: Iterable[tuple[bytes, b
             has_body = True
         elif name == b"x-forwarded-host":
             forwarded.append(value)
-    # A server may add an empty one where there is none.
+    # A server may add an empty Host to a request without one.
     if len(hosts) > 1 or (http_version == "1.1" and not any(hosts)):
         raise RequestRefusedError(400, "A request needs exactly one Host header.")
     if length != b"0":
         has_body = True
-        # Servers refuse anything but digits. Python refuses to convert thousands of them.
+        # Servers refuse a length that is not a number. Python refuses to convert thousands of digits.
         if length.isdigit():
             check_size(int(length[:18]))
     if has_body and hosts:
         check_host(path, hosts[0], forwarded)
 
 
-def answer_refused(refused: RequestRefusedError, request: HttpRequest) -> HttpResponse:
+def logged_refusal(refused: RequestRefusedError, request: HttpRequest) -> HttpResponse:
     """Return the response to a refused request, and log the reason in one line."""
     response = refusal(refused.status, str(refused), request)
     if refused.status == 503:
@@ -71,8 +71,8 @@ def answer_refused(refused: RequestRefusedError, request: HttpRequest) -> HttpRe
     return response
 
 
-def cannot_store(error: OSError) -> RequestRefusedError:
-    """Return the error for a body that a temporary file cannot take."""
+def storage_error(error: OSError) -> RequestRefusedError:
+    """Return the 503 for a body that cannot be written to a temporary file."""
     return RequestRefusedError(
         503,
         "The body cannot be stored. Try again in a moment.",
@@ -82,13 +82,13 @@ def cannot_store(error: OSError) -> RequestRefusedError:
 
 
 def check_size(size: int) -> None:
-    """Raise RequestRefusedError for a body of so many bytes, if that is too many."""
+    """Raise RequestRefusedError (413) for a body of more than REQUEST_MAX_SIZE bytes."""
     if size > settings.REQUEST_MAX_SIZE:
         raise RequestRefusedError(413, f"The body is longer than {settings.REQUEST_MAX_SIZE} bytes.")
 
 
 def check_host(path: str, host: bytes, forwarded: list[bytes]) -> None:
-    """Raise RequestRefusedError for a Host that Django does not allow, unless it does not matter for the path."""
+    """Raise RequestRefusedError (400) for a Host that is not in ALLOWED_HOSTS. Health endpoints accept any Host."""
     request = HttpRequest()
     request.META["HTTP_HOST"] = host.decode("latin-1")
     if forwarded:
@@ -97,12 +97,12 @@ def check_host(path: str, host: bytes, forwarded: list[bytes]) -> None:
         request.get_host()
     except DisallowedHost as error:
         prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
-        if not answers_any_host(path.removeprefix(prefix)):
+        if not accepts_any_host(path.removeprefix(prefix)):
             raise RequestRefusedError(400, "The Host header is not allowed.", str(error)) from error
 
 
-def answers_any_host(path: str) -> bool:
-    """Tell whether a path leads to a health endpoint: probes address a process by its IP, not by the site's name."""
+def accepts_any_host(path: str) -> bool:
+    """Tell whether a path leads to a health endpoint. Probes address a process by its IP, not by a host name."""
     try:
         return resolve(path).func in (health.live, health.ready)
     except Resolver404:

@@ -1,4 +1,4 @@
-"""Health endpoints: `live` says that the process runs, `ready` that it can do its work."""
+"""Health endpoints. `live` reports that the process runs, `ready` that its dependencies are up."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ async def database() -> None:
 
 
 def select_one() -> None:
-    """Query the database for nothing in particular."""
+    """Run the shortest query that reaches the database."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
@@ -35,12 +35,12 @@ def select_one() -> None:
 DEPENDENCIES: dict[str, Callable[[], Awaitable[None]]] = {"database": database}
 
 
-async def answers(name: str) -> bool:
-    """Tell whether a dependency is up; log why not."""
+async def is_up(name: str) -> bool:
+    """Tell whether a dependency is up. The reason is logged if it is down."""
     try:
         async with asyncio.timeout(conf.HEALTH_TIMEOUT):
             await DEPENDENCIES[name]()
-    except Exception as error:  # whatever it is, the answer is "not ready"
+    except Exception as error:  # every failure means "not ready"
         logger.warning("%s is down: %s", name, str(error) or type(error).__name__)
         return False
     return True
@@ -48,23 +48,23 @@ async def answers(name: str) -> bool:
 
 @never_cache
 async def live(request: HttpRequest) -> JsonResponse:
-    """Answer 200 as long as the process can answer at all; touch nothing else."""
+    """Return 200 without using any dependency."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 async def ready(request: HttpRequest) -> JsonResponse:
-    """Answer 200 when every dependency is up, 503 when one is not, and say which; or that the service is stopping."""
+    """Return 200 with every dependency up. Return 503 with a dependency down, or while the service shuts down."""
     if get_shutdown_state().draining.is_set():
-        return report("stopping")
-    states = await asyncio.gather(*map(answers, DEPENDENCIES))
+        return status_response("stopping")
+    states = await asyncio.gather(*map(is_up, DEPENDENCIES))
     dependencies = {name: "ok" if up else "down" for name, up in zip(DEPENDENCIES, states, strict=True)}
-    return report("ok" if all(states) else "unavailable", dependencies=dependencies)
+    return status_response("ok" if all(states) else "unavailable", dependencies=dependencies)
 
 
-def report(status: str, **details: object) -> JsonResponse:
-    """Return the answer for a status."""
+def status_response(status: str, **details: object) -> JsonResponse:
+    """Return 200 for the status "ok", and 503 for all others."""
     response = JsonResponse({"status": status, **details}, status=200 if status == "ok" else 503)
-    # What is down has been: Django would log each answer that is no 200 as an error, once more.
+    # `is_up` has logged the reason. Django would log the 503 again, as an error.
     response._has_been_logged = True  # type: ignore[attr-defined]
     return response

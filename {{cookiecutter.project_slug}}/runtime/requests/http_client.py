@@ -1,7 +1,7 @@
-"""The one HTTP client that every request shares.
+"""The HTTP client that all requests share.
 
-A client made for each call would load the certificates each time, while the event loop stands still, and could never
-reuse a connection. Its transport is aiohttp's: httpx's own is slow when many calls are open at once.
+A client for each call would block the event loop while it loads certificates, and could not reuse connections. The
+transport is aiohttp's, because httpx's own is slow with many open calls.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from runtime.conf import conf
 
 ssl_context = cache(httpx.create_ssl_context)
 
-# Connections belong to the event loop that opened them. A server has one loop; a test run has many.
+# Connections belong to the event loop that opened them. A server has one loop, and a test run has many.
 _clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = WeakKeyDictionary()
 
 
 def get_client() -> httpx.AsyncClient:
-    """Return the client of the running event loop, and make it if this is the first call."""
+    """Return the client of the running event loop. The first call creates it."""
     loop = asyncio.get_running_loop()
     client = _clients.get(loop)
     if client is None:
-        # No cookies: what one call was told must not be sent with those of other users.
+        # A cookie from one user's call must not be sent with the calls of other users.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         limits = httpx.Limits(
             max_connections=conf.MAX_CLIENT_CONNECTIONS,
@@ -41,7 +41,7 @@ def get_client() -> httpx.AsyncClient:
 
 @asynccontextmanager
 async def shared_client() -> AsyncIterator[httpx.AsyncClient]:
-    """Make the client before the first request, and close it after the last one (see `runtime.server.lifespan`)."""
+    """Create the client before the first request and close it after the last (see `runtime.server.lifespan`)."""
     async with get_client() as client:
         try:
             yield client

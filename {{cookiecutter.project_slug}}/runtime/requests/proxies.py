@@ -1,7 +1,7 @@
-"""The client's address and the scheme of a request that came through reverse proxies.
+"""Finds the client's address and the scheme of a request that came through reverse proxies.
 
-Proxies report both in headers that any client can send too. They are believed from the proxies that
-settings.TRUSTED_PROXIES names, and removed from every request, so that no other code believes them by mistake.
+Proxies report both in headers, which any client can forge. Only the headers of the proxies in settings.TRUSTED_PROXIES
+count. All of these headers are removed from the request, so that no other code relies on them.
 """
 
 import re
@@ -12,18 +12,18 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from django.conf import settings
 from environs import ValidationError
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 
 # The scheme of a plain and of an encrypted connection, for each type of scope.
 SCHEMES = {
     "http": ("http", "https"),
     "websocket": ("ws", "wss"),
 }
-# The key of a scope whose client is known already.
+# The key that marks a scope whose client is already resolved.
 RESOLVED = "runtime.requests.proxies"
-# Headers that say what the scope says afterwards.
+# The headers whose information moves to the scope.
 REPLACED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-proto", b"x-real-ip"})
-# Every header of which a client could make an application believe that a proxy has sent it.
+# Every header that a client could forge to imitate a proxy, or its prefix.
 FORWARDING = (b"x-forwarded-", *REPLACED)
 # An address as proxies write it, with an optional port: 192.0.2.1:4711, 2001:db8::1, [2001:db8::1]:4711.
 ADDRESS = re.compile(r"(?:([\d.]+)|\[([\da-f:.]+)\])(?::(\d{1,5}))?|([\da-f:.]+)", re.ASCII | re.IGNORECASE)
@@ -31,33 +31,33 @@ ADDRESS = re.compile(r"(?:([\d.]+)|\[([\da-f:.]+)\])(?::(\d{1,5}))?|([\da-f:.]+)
 PARAMETER = re.compile(r'([!#$%&\'*+.^_`|~\w-]+)=(?:([!#$%&\'*+.^_`|~\w:\[\]-]+)|"([^"\\]*)")', re.ASCII)
 
 type Address = tuple[str, int]
-# The client of one proxy and the scheme that it used, as that proxy reports them; None for what it does not report.
+# The client's address and scheme as one proxy reports them. None stands for a value that the proxy does not report.
 type Hop = tuple[Address | None, str | None]
 
 
 class TrustedProxiesMiddleware:
-    """Wrap an ASGI application so that the scope's client and scheme are those of the client, not of a proxy."""
+    """Sets the scope's client and scheme to those of the real client instead of the last proxy."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.proxies = TrustedProxies(settings.TRUSTED_PROXIES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Find the client, and pass everything on."""
+        """Resolve the client, and call the application."""
         self.proxies.resolve(scope)
         await self.app(scope, receive, send)
 
 
 class TrustedProxies:
-    """The proxies that are believed, each an IP address or a network."""
+    """The trusted proxies, each an IP address or a network."""
 
     def __init__(self, proxies: list[str]) -> None:
         self.networks = [parse_network(proxy) for proxy in proxies]
-        # Every request comes from one of few proxies, so each peer's address is parsed once.
+        # All requests come from a few proxies, so the result for each address is kept.
         self.is_trusted_peer = lru_cache(maxsize=256)(self.is_trusted)
 
     def is_trusted(self, host: str) -> bool:
-        """Return whether a host is a trusted proxy. A host that is not an IP address is not trusted."""
+        """Tell whether a host is the IP address of a trusted proxy."""
         address = parse_address(host)
         if address is None:
             return False
@@ -65,7 +65,7 @@ class TrustedProxies:
         return any(ip in network for network in self.networks)
 
     def resolve(self, scope: Scope) -> None:
-        """Set the scope's client and scheme to what the trusted proxies report, and remove the headers that say so.
+        """Set the scope's client and scheme to those that the trusted proxies report, and remove the proxies' headers.
 
         The scope is changed in place, because the server's access log reads it too. A second call changes nothing.
         """
@@ -79,7 +79,7 @@ class TrustedProxies:
         if not (client and self.networks and self.is_trusted_peer(client[0])):
             scope["headers"] = [header for header in headers if not header[0].startswith(FORWARDING)]
             return
-        # An owner may need the others, such as X-Forwarded-Host with Django's USE_X_FORWARDED_HOST.
+        # The service may use the others, such as X-Forwarded-Host with Django's USE_X_FORWARDED_HOST.
         scope["headers"] = [header for header in headers if header[0] not in REPLACED]
         address, scheme = self.find_client(reported_hops(headers))
         if address is not None:
@@ -92,10 +92,10 @@ class TrustedProxies:
             scope["scheme"] = SCHEMES[scope["type"]][scheme == "https"]
 
     def find_client(self, hops: Iterator[Hop]) -> Hop:
-        """Return the nearest client that is no trusted proxy, and its scheme.
+        """Return the nearest client that is not a trusted proxy, and its scheme.
 
-        Hops begin with the nearest proxy. The search ends at an address that is not trusted or not readable, because
-        a client may have written everything beyond it.
+        Hops begin with the nearest proxy. The search ends at an untrusted or invalid address, because a client may have
+        forged everything beyond it.
         """
         client: Address | None = None
         scheme: str | None = None
@@ -110,14 +110,14 @@ class TrustedProxies:
 
 
 def reported_hops(headers: list[tuple[bytes, bytes]]) -> Iterator[Hop]:
-    """Return what proxies report, the nearest one first.
+    """Return the hops that the proxies report, the nearest first.
 
-    Forwarded counts only in a request with neither X-Forwarded-For nor X-Forwarded-Proto: almost every proxy writes
-    these two, and passes on the Forwarded header that a client has sent.
+    Forwarded counts only without X-Forwarded-For and X-Forwarded-Proto. Almost every proxy writes those two, and passes
+    a client's Forwarded header on unchanged.
     """
-    addresses, schemes = (list_of(headers, name) for name in (b"x-forwarded-for", b"x-forwarded-proto"))
+    addresses, schemes = (header_values(headers, name) for name in (b"x-forwarded-for", b"x-forwarded-proto"))
     if not (addresses or schemes):
-        return (parse_element(element) for element in reversed(list_of(headers, b"forwarded")))
+        return (parse_element(element) for element in reversed(header_values(headers, b"forwarded")))
     addresses = addresses or [""]
     parsed = [parse_scheme(scheme) for scheme in schemes] or [None]
     if len(parsed) == 1:
@@ -130,14 +130,14 @@ def reported_hops(headers: list[tuple[bytes, bytes]]) -> Iterator[Hop]:
     return ((parse_address(address), scheme) for address, scheme in hops)
 
 
-def list_of(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
-    """Return the values of a header, which may be there several times and have several values each time."""
+def header_values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    """Return the comma-separated values of all headers with a name."""
     values = [value.decode("latin-1") for each, value in headers if each == name]
     return [part.strip() for part in ",".join(values).split(",")] if values else []
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the IP address and the port that a text names, 0 without one; None if it is no such thing."""
+    """Return the IP address and the port (0 if missing) in a text. Return None for any other text."""
     parts = ADDRESS.fullmatch(text)
     if parts is None:
         return None
@@ -146,21 +146,21 @@ def parse_address(text: str) -> Address | None:
         ip = ip_address(v4 or v6 or bare)
     except ValueError:
         return None
-    # A server that listens on IPv6 and IPv4 at once sees ::ffff:192.0.2.1 for the latter.
+    # A server that listens on both IPv6 and IPv4 sees an IPv4 client as ::ffff:192.0.2.1.
     return str(getattr(ip, "ipv4_mapped", None) or ip), int(port or 0)
 
 
 def parse_scheme(text: str) -> str | None:
-    """Return http or https; None for anything else."""
+    """Return "http" or "https", or None for any other text."""
     scheme = text.lower()
     scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
     return scheme if scheme in {"http", "https"} else None
 
 
 def parse_element(text: str) -> Hop:
-    """Return what an element of Forwarded reports; nothing if it is malformed.
+    """Return the hop in an element of Forwarded. A malformed element reports neither address nor scheme.
 
-    A header is split at every comma, quoted or not: a quote that a client opens must not swallow what a proxy appends.
+    Elements are split at every comma, even a quoted one. A quote that a client opens must not hide a proxy's element.
     """
     pairs = [PARAMETER.fullmatch(part.strip()) for part in text.split(";")]
     parameters = {pair[1].lower(): pair[2] or pair[3] or "" for pair in pairs if pair}
@@ -170,7 +170,7 @@ def parse_element(text: str) -> Hop:
 
 
 def parse_network(text: str) -> IPv4Network | IPv6Network:
-    """Return the network that a text names; an address is a network of its own. Raise ValidationError for others."""
+    """Return the network in a text. An address is a network of one. Raises ValidationError for any other text."""
     try:
         network = ip_network(text)
     except ValueError:
@@ -183,6 +183,6 @@ def parse_network(text: str) -> IPv4Network | IPv6Network:
 
 
 def are_proxies(texts: list[str]) -> None:
-    """Raise ValidationError for a list with anything but IP addresses and networks."""
+    """Raise ValidationError unless every text is an IP address or a network."""
     for text in texts:
         parse_network(text)

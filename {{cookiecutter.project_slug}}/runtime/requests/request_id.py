@@ -1,4 +1,4 @@
-"""A request's ID: taken from its header or made, put in every log line and in the response."""
+"""Assigns each request an ID, and adds the ID to every log line and to the response."""
 
 import logging
 import re
@@ -6,28 +6,28 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import cast
+from typing import cast, override
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-# What a proxy may send. Anything else could forge log lines, and gets an ID of our own.
+# An ID with other characters could forge log lines. The middleware replaces it.
 ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 class RequestIDMiddleware:
-    """Give each request an ID, and say in `Server-Timing` how many milliseconds its response took to make.
+    """Sets `X-Request-ID`, and `Server-Timing` with the milliseconds that the response took.
 
-    It stays on the event loop under ASGI, and works the same under WSGI and with Django's synchronous test client:
-    Django wants a coroutine function exactly when `get_response` is one.
+    Under ASGI it runs on the event loop. It also works under WSGI and with Django's synchronous test client, where
+    `get_response` is not a coroutine function.
     """
 
     sync_capable = True
     async_capable = True
-    # A request that is refused before it reaches any middleware has an ID too (`runtime.requests.errors.refusal`).
+    # A request that is refused before the middleware gets an ID too (see `runtime.requests.errors.refusal`).
     adds_headers = True
 
     def __init__(
@@ -40,29 +40,28 @@ class RequestIDMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        """Handle a request the way `get_response` does: at once, or in the coroutine that this returns."""
+        """Return the response, or a coroutine of it if `get_response` is a coroutine function."""
         if self.is_async:
             return self.__acall__(request)
         started = time.perf_counter()
-        token = request_id.set(self.identify(request))
+        token = request_id.set(self.assign_id(request))
         try:
             response = cast(HttpResponseBase, self.get_response(request))
         finally:
             # The next request may run in the same thread.
             request_id.reset(token)
-        return self.annotate(request, response, started)
+        return self.add_headers(request, response, started)
 
     async def __acall__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
-        # Not reset: the server gives each request a task, and so a context, of its own, and a streamed body
-        # that is still to be sent logs in it too.
-        request_id.set(self.identify(request))
+        # Not reset: each request has its own task and context, and a streamed body is sent in it later.
+        request_id.set(self.assign_id(request))
         response = await cast(Awaitable[HttpResponseBase], self.get_response(request))
-        return self.annotate(request, response, started)
+        return self.add_headers(request, response, started)
 
     @staticmethod
-    def identify(request: HttpRequest) -> str:
-        """Return the ID of a request: the one it came with, if that is acceptable, or a new one."""
+    def assign_id(request: HttpRequest) -> str:
+        """Return the ID from the request's header if it is acceptable, or else a new one."""
         sent = request.META.get("HTTP_X_REQUEST_ID", "")
         identity = sent if ACCEPTABLE.fullmatch(sent) else secrets.token_hex(16)
         request.META["REQUEST_ID"] = identity
@@ -70,12 +69,12 @@ class RequestIDMiddleware:
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Add the ID to a response that does not come from a view."""
-        response["X-Request-ID"] = request.META.get("REQUEST_ID") or self.identify(request)
+        response["X-Request-ID"] = request.META.get("REQUEST_ID") or self.assign_id(request)
         return response
 
     @staticmethod
-    def annotate(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
-        """Add the headers to a response whose making began at `started`, in `time.perf_counter()` seconds."""
+    def add_headers(request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
+        """Add the ID and the time since `started`, in `time.perf_counter()` seconds."""
         milliseconds = (time.perf_counter() - started) * 1000
         response["X-Request-ID"] = request.META["REQUEST_ID"]
         response.headers["Server-Timing"] = f"total;dur={milliseconds:.1f}"
@@ -83,11 +82,11 @@ class RequestIDMiddleware:
 
 
 class RequestIDFilter(logging.Filter):
-    """Give each log record a `request_id`: that of the request being handled, or `-`."""
+    """Sets `request_id` of each log record to the current request's ID, or to `-` outside of requests."""
 
+    @override
     def filter(self, record: logging.LogRecord) -> bool:
-        """Set `record.request_id`, and let every record pass."""
-        # Django logs an error response when the middleware is done with it, but says which request it was.
+        # Django logs an error response outside of the middleware, but attaches the request to the record.
         request = getattr(record, "request", None)
         identity = request.META.get("REQUEST_ID") if isinstance(request, HttpRequest) else None
         record.request_id = identity or request_id.get()

@@ -1,4 +1,4 @@
-"""Runs the ASGI application on the chosen server. `python -m runtime.server` is the command."""
+"""Runs the ASGI application on the chosen server (command: `python -m runtime.server`)."""
 
 from importlib import import_module
 

@@ -1,11 +1,11 @@
-"""Daphne: starts it, speaks the lifespan protocol, and drains it as `runtime.server.shutdown` describes."""
+"""Runs the service on Daphne, with the lifespan protocol and a graceful shutdown (see `runtime.server.shutdown`)."""
 
 import asyncio
 import logging
 import signal
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, override
 from weakref import WeakSet
 
 from daphne.access import AccessLogGenerator
@@ -27,17 +27,17 @@ logger = logging.getLogger(__name__)
 
 
 class BackpressureServer(Server):
-    """Daphne with limits on its clients, and applications that wait for slow clients."""
+    """Daphne with limits for clients, and with backpressure from slow clients to the application."""
 
-    def limit(self) -> None:
-        """Set the limits of future connections. Daphne calls this when it has made its factories."""
+    def set_limits(self) -> None:
+        """Set the limits of future connections. Daphne calls this when it has created its factories."""
         self.http_factory.protocol = LimitedConnection
         self.http_factory.timeOut = conf.HEADER_TIMEOUT
         # Answer a malformed frame with a close code instead of dropping the connection.
         self.ws_factory.setProtocolOptions(failByDrop=False)
 
     def create_application(self, protocol: Any, scope: Any) -> Any:
-        """Start the application, and return the queue of what it receives."""
+        """Start the application for a request or WebSocket. Return the queue of messages that it receives."""
         queue = super().create_application(protocol, scope)
         if queue is not None:
             application = self.connections[protocol]["application_instance"]
@@ -45,10 +45,10 @@ class BackpressureServer(Server):
         return queue
 
     def application_done(self, protocol: Any, application: asyncio.Future[None]) -> None:
-        """Log the error that an application has raised, and end the response that it has not completed.
+        """Log the exception of an application, and end its incomplete response.
 
-        Daphne does this in `application_checker`, which ends for good when the error comes after the first part of a
-        response. Daphne then keeps every connection in memory forever.
+        Daphne does this in `application_checker`, which stops forever when an exception comes after the first part of a
+        response. Daphne then keeps every connection in memory.
         """
         details = self.connections.get(protocol, {})
         if details.pop("application_instance", None) is None:
@@ -60,12 +60,12 @@ class BackpressureServer(Server):
             protocol.handle_exception(error)
 
     async def handle_reply(self, protocol: Any, message: Any) -> None:
-        """Send one message of the application, and wait until the client has room for the next.
+        """Send one message of the application, and wait until the connection accepts the next.
 
-        Daphne itself does not wait, and buffers without limit what a slow client does not read.
+        Daphne itself does not wait, and buffers a response to a slow client without limit.
         """
         if "disconnected" in self.connections.get(protocol, {"disconnected": True}):
-            # An application that waits for nothing else can be cancelled here.
+            # Lets Daphne cancel an application that awaits nothing else.
             await asyncio.sleep(0)
             return
         if not isinstance(protocol, LimitedRequest):
@@ -73,13 +73,13 @@ class BackpressureServer(Server):
             return
         connection, more = protocol.channel, message.get("more_body", False)
         if more and connection.has_unsent_data():
-            connection.expect_reading()
+            connection.start_write_timer()
         await super().handle_reply(protocol, message)
         if more:
-            await connection.outgoing.has_room.wait()
+            await connection.flow.writable.wait()
 
     async def send_to_websocket(self, protocol: Any, message: Any) -> None:
-        """Send one message to a WebSocket. A service without Channels only refuses handshakes."""
+        """Send one message to a WebSocket. Without Channels, it is always the refusal of a handshake."""
         await super().handle_reply(protocol, message)
 
 
@@ -87,59 +87,61 @@ class DrainedServer(BackpressureServer):
     """Daphne with the lifespan protocol and a graceful shutdown."""
 
     def run(self) -> None:
-        """Serve until SIGINT or SIGTERM. Exit with a message if the application cannot start or stop."""
-        # Open connections, and the ports that the server listens on.
+        """Serve until SIGINT or SIGTERM. Exit with a message if the startup or shutdown of the application fails."""
+        # The open connections and the listening ports.
         self.channels: WeakSet[Any] = WeakSet()
         self.ports: list[Any] = []
-        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.lifespan_events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.lifespan_replies: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
-        lifespan = twisted_loop.create_task(self.application(scope, self.events.get, self.answers.put))
+        lifespan = twisted_loop.create_task(
+            self.application(scope, self.lifespan_events.get, self.lifespan_replies.put)
+        )
         self.send_event("lifespan.startup")
-        stopping = twisted_loop.create_task(self.drain())
-        self.ready_callable = self.limit
+        draining = twisted_loop.create_task(self.drain())
+        self.ready_callable = self.set_limits
         try:
             super().run()
         finally:
-            stopping.cancel()
+            draining.cancel()
             self.send_event("lifespan.shutdown")
             twisted_loop.run_until_complete(lifespan)
         if self.abort_start:
             sys.exit(1)
 
     def send_event(self, event: str) -> None:
-        """Send the application an event, and wait until it has acted on it."""
-        self.events.put_nowait({"type": event})
-        answer = twisted_loop.run_until_complete(self.answers.get())
-        if answer["type"] != f"{event}.complete":
-            sys.exit(f"{answer['type']}: {answer['message']}")
+        """Send a lifespan event, and wait for the reply. Exit with its message if the application has failed."""
+        self.lifespan_events.put_nowait({"type": event})
+        reply = twisted_loop.run_until_complete(self.lifespan_replies.get())
+        if reply["type"] != f"{event}.complete":
+            sys.exit(f"{reply['type']}: {reply['message']}")
 
+    @override
     def listen_success(self, port: Any) -> None:
-        """Note where the server listens."""
         super().listen_success(port)
         self.ports.append(port)
 
+    @override
     def create_application(self, protocol: Any, scope: Scope) -> Any:
-        """Start the application for a request."""
-        # Daphne would let every client set it with the header Daphne-Root-Path.
+        # Otherwise a client could set it with the header Daphne-Root-Path.
         scope["root_path"] = self.root_path
         return super().create_application(protocol, scope)
 
+    @override
     def protocol_connected(self, protocol: Any) -> None:
-        """Note the connection of a request, or of what a request became."""
         super().protocol_connected(protocol)
         if hasattr(protocol, "channel"):
             self.channels.add(protocol.channel)
 
+    @override
     async def handle_reply(self, protocol: Any, message: Any) -> None:
-        """Send what the application says, and act on it."""
         if (b"Connection", b"close") in message.get("headers", ()) and protocol.channel is not None:
-            # Daphne itself would send the header, but keep the connection open.
+            # Daphne itself sends the header, but keeps the connection open.
             protocol.channel.persistent = False
         await super().handle_reply(protocol, message)
 
     async def drain(self) -> None:
-        """Wait for the shutdown; let requests finish until the deadline, then close the connections that are left."""
+        """Wait for the shutdown, let requests finish until the deadline, and abort the remaining connections."""
         state = get_shutdown_state()
         twisted_loop.add_signal_handler(signal.SIGINT, state.request, True)
         twisted_loop.add_signal_handler(signal.SIGTERM, state.request)
@@ -156,7 +158,7 @@ class DrainedServer(BackpressureServer):
             await asyncio.sleep(0.05)
         for channel in self.connected():
             channel.transport.abortConnection()
-        # These applications receive a disconnect event and end.
+        # The aborted applications receive a disconnect event and end.
         applications = [
             details["application_instance"]
             for details in self.connections.values()
@@ -167,15 +169,15 @@ class DrainedServer(BackpressureServer):
         reactor.stop()
 
     def connected(self) -> list[Any]:
-        """Return the connections that are still there."""
+        """Return the connections that are still open."""
         return [channel for channel in list(self.channels) if not channel.transport.disconnected]
 
     def kill_all_applications(self) -> None:
-        """Do nothing: there are none left."""
+        """Do nothing, because `drain` has waited for all applications."""
 
 
 def serve(application: str, host: str, port: int, workers: int = 1) -> None:
-    """Serve an application, named as `module:attribute`, until SIGINT or SIGTERM. Daphne has one process."""
+    """Serve an application (`module:attribute`) in a single process until SIGINT or SIGTERM."""
     if workers != 1:
         raise ValueError(f"workers={workers}: Daphne runs a single process. Start the command several times instead.")
     server_class = DrainedServer
@@ -186,7 +188,6 @@ def serve(application: str, host: str, port: int, workers: int = 1) -> None:
         endpoints=build_endpoint_description_strings(host=host, port=port),
         # DrainedServer has its own signal handlers.
         signal_handlers=False,
-        # Seconds that a consumer has to accept a WebSocket.
-        websocket_connect_timeout=5,
+        websocket_connect_timeout=5,  # seconds for a consumer to accept a WebSocket
         action_logger=AccessLogGenerator(sys.stdout),
     ).run()

@@ -1,4 +1,4 @@
-"""Daphne's HTTP connections, with limits on headers, bodies and clients that stop reading."""
+"""Daphne's HTTP connections with limits for headers, bodies and clients that stop reading."""
 
 import asyncio
 import socket
@@ -17,7 +17,7 @@ from twisted.web.http import NO_BODY_CODES, HTTPChannel
 from runtime.compat import require
 from runtime.conf import conf
 from runtime.requests.errors import as_http1, refusal
-from runtime.requests.headers import RequestRefusedError, answer_refused, cannot_store, check_headers, check_size
+from runtime.requests.headers import RequestRefusedError, check_headers, check_size, logged_refusal, storage_error
 
 require(WebRequest, "_response_started", "channel", "clientproto", "content")
 require(HTTPChannel, "_buffer", "_dataBuffer", "_handlingRequest", "_networkProducer", "_optimisticEagerReadSize")
@@ -29,71 +29,71 @@ require(FileDescriptor, "_tempDataLen", "dataBuffer", "offset", "writeSomeData")
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
-class Outgoing:
-    """What is on its way to a client, as Twisted tells it (an `IPushProducer`)."""
+class FlowControl:
+    """Tells whether a connection accepts more data. Twisted calls it as an `IPushProducer`."""
 
     def __init__(self) -> None:
-        self.has_room = asyncio.Event()
+        self.writable = asyncio.Event()
         self.resumeProducing()
 
     def pauseProducing(self) -> None:  # noqa: N802
-        """Note that the connection holds as much as it should."""
-        self.has_room.clear()
+        """Pause the senders, because the write buffer is full."""
+        self.writable.clear()
 
     def resumeProducing(self) -> None:  # noqa: N802
-        """Note that the client has taken it."""
-        self.has_room.set()
+        """Resume the senders, because the client has read the write buffer."""
+        self.writable.set()
 
-    # Wake all waiting senders: there will never be room.
+    # A closed connection wakes its senders, because the write buffer never empties.
     stopProducing = resumeProducing  # noqa: N815
 
 
 class LimitedRequest(WebRequest):
-    """A request whose body Twisted does not parse, and whose response is cut off if the application fails."""
+    """A request that keeps a large body on disk, and aborts its response if the application fails."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         # Twisted would parse forms on the event loop, and Django parses them again.
         super().__init__(*args, parsePOSTFormSubmission=False, **options)
 
-    def gotLength(self, length: int | None) -> None:  # noqa: N802
-        """Expect a body: in memory, unless it is large."""
-        most = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
-        fits = length is not None and length <= most
+    @override
+    def gotLength(self, length: int | None) -> None:
+        limit = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+        fits = length is not None and length <= limit
         # Twisted closes it when it has handled the request.
-        self.content: Any = BytesIO() if fits else SpooledTemporaryFile(most)  # noqa: SIM115
+        self.content: Any = BytesIO() if fits else SpooledTemporaryFile(limit)  # noqa: SIM115
 
-    def handleContentChunk(self, data: bytes) -> None:  # noqa: N802
-        """Store a part of the body."""
+    @override
+    def handleContentChunk(self, data: bytes) -> None:
         if self.channel.refused:
             return
         try:
             super().handleContentChunk(data)
         except OSError as error:
-            # It would write again what it could not.
+            # Closing flushes the buffer, which fails again on a full disk.
             with suppress(OSError):
                 self.content.close()
             self.content = None
-            self.channel.refuse(cannot_store(error))
+            self.channel.refuse(storage_error(error))
 
     def handle_reply(self, message: Any) -> None:
-        """Send one message of the application; no body where HTTP allows none, of which Daphne would send all parts."""
+        """Send one message of the application. Daphne itself would send a body even after HEAD and with a 204."""
         if message.get("body") and (self.method == b"HEAD" or self.code in NO_BODY_CODES):
             message = {**message, "body": b""}
         super().handle_reply(message)
 
     def handle_exception(self, exception: BaseException | None) -> None:
-        """Answer 500. A response that has begun is left incomplete: the connection is closed."""
+        """Send a 500, or close the connection if the response has already started."""
         if not self._response_started:
-            self.basic_error(500, b"Internal Server Error", "The request could not be answered.")
+            self.basic_error(500, b"Internal Server Error", "Internal server error.")
         elif self.clientproto == b"HTTP/1.1":
             self.channel.loseConnection()
         else:
-            # The end of the connection would be the end of the response.
+            # In HTTP/1.0, a regular close would mark the response as complete.
             self.channel.transport.abortConnection()
 
     def basic_error(self, status: int, status_text: bytes, body: str) -> None:
-        """Answer with an error that Daphne has found, and close the connection."""
-        response = refusal(status, body, self.channel.read_headers())
+        """Send an error response, and close the connection."""
+        response = refusal(status, body, self.channel.partial_request())
         headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
         self.channel.persistent = False
         self.handle_reply({"type": "http.response.start", "status": status, "headers": headers})
@@ -101,56 +101,51 @@ class LimitedRequest(WebRequest):
 
 
 class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
-    """A connection that is answered and closed when a request does not end, or when its client does not read.
+    """A connection that times out when a request does not end or when its client does not read.
 
-    Daphne itself would store all that is sent by or to such a client.
+    Daphne itself would buffer everything that such a client sends, and everything that it does not read.
     """
 
-    # Once it is answered, what still comes is thrown away.
+    # After a refusal, further input is discarded.
     refused = False
-    # Runs while a response waits for the client.
+    # Runs while the client has not read a response.
     write_timer: Any = None
 
     @override
     def connectionMade(self) -> None:
-        """Expect headers."""
-        # Daphne has set its own class after it made the connection.
+        # Daphne sets its own class after it has created the connection.
         self.requestFactory = LimitedRequest
-        self.outgoing = Outgoing()
+        self.flow = FlowControl()
         super().connectionMade()
 
     @override
     def connectionLost(self, reason: Any) -> None:
-        """Let go of what waits for the client."""
         self.stop_write_timer()
-        self.outgoing.stopProducing()
+        self.flow.stopProducing()
         super().connectionLost(reason)
 
     @override
     def loseConnection(self) -> None:
-        """Close the connection once the client has read what is sent to it, if it reads at all."""
+        """Close the connection when the client has read the response, or when the write timer expires."""
         super().loseConnection()
         if self.has_unsent_data():
-            self.expect_reading()
+            self.start_write_timer()
 
     @override
     def resetTimeout(self) -> None:
-        """Let a client that sends a byte now and then not begin its time anew."""
+        """Do not restart the timeout at every byte, because a slow client could then keep the connection."""
 
     @override
     def dataReceived(self, data: bytes) -> None:
-        """Take what has come."""
         if not self.refused:
             super().dataReceived(data)
 
     @override
     def lineLengthExceeded(self, line: bytes) -> None:
-        """Refuse a line of the headers that does not end."""
         self.refuse_headers(431, "The headers are too long.")
 
     @override
     def allHeadersReceived(self) -> None:
-        """Expect the body, unless it is too long."""
         try:
             check_size(self.length or 0)
         except RequestRefusedError as refused:
@@ -163,7 +158,7 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
 
     @override
     def _send100Continue(self) -> None:
-        """Ask for the body, unless the headers alone are a reason to refuse the request."""
+        """Ask for the body, unless the request is refused by its headers."""
         request = self.requests[-1]
         headers = [
             (name.lower(), value) for name, values in request.requestHeaders.getAllRawHeaders() for value in values
@@ -178,21 +173,20 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
 
     @override
     def allContentReceived(self) -> None:
-        """Handle the request."""
         if not self.refused:
-            # Twisted gives the next request's headers the time that this request's body had.
+            # Otherwise Twisted would apply this request's body timeout to the headers of the next request.
             self.timeOut = conf.HEADER_TIMEOUT
             super().allContentReceived()
 
     @override
     def rawDataReceived(self, data: bytes) -> None:
-        """Take a part of the body, or of the next request."""
+        """Receive a part of the body or of the next request, within the limits of size and time."""
         if self.refused:
             return
         super().rawDataReceived(data)
         if self._handlingRequest:
             if sum(map(len, self._dataBuffer)) > self._optimisticEagerReadSize:
-                # Twisted would go on reading if the response waits for the client.
+                # Twisted would continue to read while the response waits for the client.
                 self._networkProducer.pauseProducing()
         elif self.requests and not self.refused:
             size = self.requests[-1].content.tell()
@@ -206,44 +200,44 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
 
     @override
     def requestDone(self, request: Any) -> None:
-        """Handle the next request, once the client has read the responses that wait for it."""
+        """Handle the next request when the client has read the earlier responses."""
         if self._waitingForTransport:
-            # Twisted would handle all that have come, and store their responses.
+            # Twisted would handle all pipelined requests at once, and buffer their responses.
             self.paused = True
             self._networkProducer.pauseProducing()
         super().requestDone(request)
 
     @override
     def pauseProducing(self) -> None:
-        """Have the application wait for the client."""
+        """Make the application wait for the client."""
         super().pauseProducing()
-        self.outgoing.pauseProducing()
-        self.expect_reading()
+        self.flow.pauseProducing()
+        self.start_write_timer()
 
     @override
     def resumeProducing(self) -> None:
-        """Have the application go on, or handle the next request."""
+        """Resume the application, or handle the next request."""
         super().resumeProducing()
-        self.outgoing.resumeProducing()
+        self.flow.resumeProducing()
         if self.paused and not self.refused:
             self.paused = False
             self.dataReceived(b"")
 
     def has_unsent_data(self) -> bool:
-        """Tell whether anything that was written to the connection is still to be sent."""
+        """Tell whether the write buffer holds data."""
         transport = self.transport
         return bool(len(transport.dataBuffer) - transport.offset + transport._tempDataLen)
 
-    def expect_reading(self) -> None:
-        """Cut the connection off if the client reads nothing for a while, before everything is sent."""
+    def start_write_timer(self) -> None:
+        """Abort the connection if the client reads nothing for RESPONSE_WRITE_TIMEOUT seconds while data is unsent."""
         if self.write_timer is None:
             if TCP_NOTSENT_LOWAT is not None:
                 self.transport.getHandle().setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, conf.SEND_BUFFER_SIZE)
             self.transport.writeSomeData = self.send_some
-            self.write_timer = self.callLater(settings.RESPONSE_WRITE_TIMEOUT, self.cut)
+            self.write_timer = self.callLater(settings.RESPONSE_WRITE_TIMEOUT, self.abort)
 
     def send_some(self, data: bytes) -> Any:
-        """Send what the client takes of some data; give it more time if it has taken any."""
+        """Send as much of the data as the client takes. Any progress restarts the write timer."""
         sent = type(self.transport).writeSomeData(self.transport, data)
         if sent == len(data) and not self.transport._tempDataLen:
             self.stop_write_timer()
@@ -252,26 +246,26 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
         return sent
 
     def stop_write_timer(self) -> None:
-        """Stop waiting for the client to read."""
+        """Stop the write timer, if it runs."""
         if self.write_timer is not None:
             self.write_timer.cancel()
             self.write_timer = None
             del self.transport.writeSomeData
 
-    def cut(self) -> None:
-        """Close the connection of a client that does not read, and throw away what is still to be sent."""
+    def abort(self) -> None:
+        """Abort the connection of a client that does not read, and discard the unsent data."""
         self.write_timer = None
         del self.transport.writeSomeData
         self.transport.abortConnection()
 
     @override
     def timeoutConnection(self) -> None:
-        """Close the connection; say why to a client that has sent a part of a request."""
+        """Close the connection. A client that has sent a part of a request gets a 408."""
         if self.refused:
             super().timeoutConnection()
         elif self.has_unsent_data():
-            # The client cannot know yet that the next request is expected.
-            self.expect_reading()
+            # A client sends its next request only after it has read the response.
+            self.start_write_timer()
             self.setTimeout(conf.HEADER_TIMEOUT)
         elif not self.line_mode:
             self.refuse(RequestRefusedError(408, "The body took too long to arrive."))
@@ -282,35 +276,35 @@ class LimitedConnection(cast(Any, HTTPChannel)):  # type: ignore[misc]
 
     @override
     def _respondToBadRequestAndDisconnect(self) -> None:
-        """Refuse a request that Twisted does not accept."""
+        """Refuse a request that Twisted rejects."""
         if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
             self.refuse_headers(431, "The headers are too long.")
         else:
             self.refuse_headers(400, "The request is malformed.")
 
     def refuse(self, refused: RequestRefusedError) -> None:
-        """Answer a request whose headers are complete, log the reason, and close the connection."""
+        """Refuse a request with complete headers, log the reason, and close the connection."""
         if not self.refused:
-            self.send_last(answer_refused(refused, self.read_headers()))
+            self.send_final_response(logged_refusal(refused, self.partial_request()))
 
     def refuse_headers(self, status: int, message: str) -> None:
-        """Answer a request whose headers are not complete, and close the connection. Clients cannot fill the log."""
+        """Refuse a request with incomplete headers, and close the connection. A log line could flood the log."""
         if not self.refused:
-            self.send_last(refusal(status, message, self.read_headers()))
+            self.send_final_response(refusal(status, message, self.partial_request()))
 
-    def send_last(self, response: HttpResponse) -> None:
-        """Send a response, and close the connection once the client has had time to read it."""
+    def send_final_response(self, response: HttpResponse) -> None:
+        """Send a response, and close the connection after LINGERING_CLOSE_TIMEOUT, so that the client can read it."""
         self.refused = True
-        # Nothing more of what has come is parsed.
+        # Stops the parser.
         self.paused = True
         self.transport.write(as_http1(response))
         self.setTimeout(conf.LINGERING_CLOSE_TIMEOUT)
 
-    def read_headers(self) -> HttpRequest:
-        """Return what has come of the last request: its path and its headers."""
+    def partial_request(self) -> HttpRequest:
+        """Return the last request with the path and the headers that have arrived."""
         request = HttpRequest()
         if self.requests:
-            # Twisted keeps it here until the request is complete.
+            # Twisted keeps the URI in `_path` until the request is complete.
             uri: bytes = getattr(self, "_path", self.requests[-1].uri)
             request.path = uri.partition(b"?")[0].decode("latin-1")
             for name, values in self.requests[-1].requestHeaders.getAllRawHeaders():

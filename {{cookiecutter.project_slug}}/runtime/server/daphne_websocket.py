@@ -1,4 +1,4 @@
-"""Daphne's WebSockets: the client's address in the handshake log, and backpressure for slow clients."""
+"""Daphne's WebSockets with the client's address in the handshake log and with backpressure from slow clients."""
 
 from typing import Any, override
 
@@ -6,12 +6,12 @@ from django.conf import settings
 
 from runtime.requests.proxies import TrustedProxies
 from runtime.server.daphne import DrainedServer
-from runtime.server.daphne_connection import Outgoing
+from runtime.server.daphne_connection import FlowControl
 from runtime.websockets.guard import POLICY_VIOLATION
 
 
 class WebSocketServer(DrainedServer):
-    """Daphne with WebSockets."""
+    """The Daphne server of a service with Channels."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -25,10 +25,10 @@ class WebSocketServer(DrainedServer):
 
     @override
     async def send_to_websocket(self, protocol: Any, message: Any) -> None:
-        """Send one message to a WebSocket, and wait until the client has room for the next."""
-        if message["type"] == "websocket.close" and hasattr(protocol, "outgoing"):
+        """Send one message to a WebSocket, and wait until the connection accepts the next."""
+        if message["type"] == "websocket.close" and hasattr(protocol, "flow"):
             if message.get("code") == POLICY_VIOLATION:
-                # Reading the frames that are on their way would delay other clients.
+                # Reading the client's further frames would delay other clients.
                 protocol.transport.pauseProducing()
             protocol.sendCloseFrame(code=message.get("code", 1000))
             return
@@ -36,9 +36,9 @@ class WebSocketServer(DrainedServer):
         if "disconnected" in self.connections.get(protocol, {"disconnected": True}):
             return
         if message["type"] == "websocket.accept":
-            protocol.outgoing = Outgoing()
-            # Until the handshake this was the protocol of HTTP.
+            protocol.flow = FlowControl()
+            # Before the handshake, the producer was the HTTP connection.
             protocol.unregisterProducer()
-            protocol.registerProducer(protocol.outgoing, True)
+            protocol.registerProducer(protocol.flow, True)
         elif message["type"] == "websocket.send":
-            await protocol.outgoing.has_room.wait()
+            await protocol.flow.writable.wait()

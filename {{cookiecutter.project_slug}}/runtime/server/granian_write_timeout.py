@@ -1,4 +1,4 @@
-"""Cuts granian's connections to clients that stop reading their response."""
+"""Resets granian's connections to clients that stop reading their response."""
 
 import asyncio
 import os
@@ -11,35 +11,35 @@ from django.conf import settings
 
 from runtime.server.tcp import RESET, TCP_LISTEN, tcp_info
 
-# The files and connections of this process.
+# The file descriptors of this process, including its sockets.
 DESCRIPTORS = Path("/proc/self/fd")
 
 
 class WriteTimeouts:
-    """Cuts connections whose clients have not read anything for RESPONSE_WRITE_TIMEOUT seconds.
+    """Resets the connections of clients that have not read anything for RESPONSE_WRITE_TIMEOUT seconds.
 
-    granian has no such limit, and an application does not see its connections. Linux lists them, and tells how many
-    bytes the client has acknowledged. (TCP_USER_TIMEOUT also cuts clients that read slowly but steadily.)
+    granian has no such limit, and does not expose its connections. Linux lists them, and knows how many bytes a client
+    has acknowledged. (TCP_USER_TIMEOUT would also close the connections of slow but steady readers.)
     """
 
     def __init__(self, port: int) -> None:
-        # The port where granian listens, which is that of the connections it has accepted.
+        # granian's listening port, which is also the local port of every connection that it accepts.
         self.port = port
-        # For each connection with bytes that are not acknowledged, by its inode: those that are, and since when.
-        self.waiting: dict[int, tuple[int, float]] = {}
+        # The connections with unacknowledged bytes. Inode: number of acknowledged bytes, time of the last change
+        self.stalled: dict[int, tuple[int, float]] = {}
 
     async def watch(self) -> None:
-        """Cut connections until cancelled. Looking at thousands of them would block the event loop."""
+        """Check the connections until cancelled. The check runs in a thread, because there may be thousands of them."""
         while sys.platform == "linux":
             await asyncio.sleep(settings.RESPONSE_WRITE_TIMEOUT / 8)
             await asyncio.to_thread(self.check, asyncio.get_running_loop().time())
 
     def check(self, now: float) -> None:
-        """Note what has been acknowledged; cut the connections on which that has not changed for too long."""
-        before, self.waiting = self.waiting, {}
+        """Reset the connections whose acknowledged bytes have not changed for too long."""
+        before, self.stalled = self.stalled, {}
         for entry in DESCRIPTORS.iterdir():
             try:
-                # granian's threads may close it at any time, and its number may be that of another connection then.
+                # granian may close the descriptor at any time and reuse its number for another connection.
                 descriptor = os.dup(int(entry.name))
             except OSError:
                 continue
@@ -62,4 +62,4 @@ class WriteTimeouts:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                     connection.shutdown(socket.SHUT_RDWR)
                     continue
-                self.waiting[status.st_ino] = acknowledged, since
+                self.stalled[status.st_ino] = acknowledged, since

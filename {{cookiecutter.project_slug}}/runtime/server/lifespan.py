@@ -1,49 +1,46 @@
-"""The lifespan protocol: resources that open when a server process starts and close when it stops."""
+"""The lifespan protocol, which opens resources when a server process starts and closes them when it stops."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 
 type Resource = Callable[[], AbstractAsyncContextManager[object]]
 
-# The app of an option adds what it needs, in `AppConfig.ready`. It opens first and closes last.
+# A Django app adds its resources in `AppConfig.ready`. They open before the service's own and close after them.
 RESOURCES: list[Resource] = []
 
 
 class LifespanMiddleware:
-    """Wrap an ASGI application so that resources open before its first request and close after its last.
+    """Opens resources before the first request of an ASGI application and closes them after the last.
 
-    Django itself refuses the lifespan protocol. A server that speaks it starts and stops the resources through
-    `__call__`; a test enters `running()`.
-
-    `resources` are functions without arguments that return an async context manager. They open in order and close in
-    reverse. The server does not start if one of them raises an exception.
+    Each resource is a function without arguments that returns an async context manager. They open in order and close in
+    reverse. If one of them raises an exception, the server does not start. Tests enter `running()`.
     """
 
-    def __init__(self, app: Application, *resources: Resource) -> None:
+    def __init__(self, app: ASGIApp, *resources: Resource) -> None:
         self.app = app
         self.resources = resources
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Keep every resource open."""
+        """Keep all resources open during the block."""
         async with AsyncExitStack() as stack:
             for resource in self.resources:
                 await stack.enter_async_context(resource())
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Speak the lifespan protocol with the server; pass everything else on."""
+        """Handle the lifespan protocol, which Django does not support, and call the application for other scopes."""
         if scope["type"] == "lifespan":
-            await self.speak_lifespan(receive, send)
+            await self.handle_lifespan(receive, send)
         else:
             await self.app(scope, receive, send)
 
-    async def speak_lifespan(self, receive: Receive, send: Send) -> None:
-        """Answer the server's startup and shutdown events.
+    async def handle_lifespan(self, receive: Receive, send: Send) -> None:
+        """Reply to the server's startup and shutdown events.
 
-        An exception of a resource is sent to the server, then raised again, so that its traceback is logged.
+        The server gets the message of a resource's exception. The exception is then raised, so that the server logs it.
         """
         await receive()
         started = False

@@ -1,11 +1,11 @@
-"""Graceful shutdown: a server process drains, then stops, and finally cuts off what is left.
+"""The graceful shutdown of a server process, in three phases.
 
     serving ── SIGTERM ──▶ draining ── SHUTDOWN_DELAY ──▶ stopping ── SHUTDOWN_GRACE ──▶ deadline passed
 
-- *draining*: the readiness probe answers 503, so that a load balancer sends new requests elsewhere. The process still
-  serves requests, each with `Connection: close`.
-- *stopping*: the process accepts no more connections. Requests finish; WebSockets and endless streams are told to end.
-- *deadline passed*: the server closes the connections that are left.
+- *draining*: the readiness probe returns 503, so that the load balancer sends new requests elsewhere. The process still
+  handles requests, each with `Connection: close`.
+- *stopping*: the process accepts no more connections. Requests finish. WebSockets and endless streams end.
+- *deadline passed*: the server aborts the remaining connections.
 
 SIGINT (Ctrl-C) skips draining. Every further signal starts the next phase at once.
 
@@ -23,7 +23,7 @@ from runtime.conf import conf
 
 
 class ShutdownState:
-    """The phase in which the process of an event loop is."""
+    """The phase of the graceful shutdown that an event loop's process has reached."""
 
     def __init__(self) -> None:
         self.draining = asyncio.Event()
@@ -42,7 +42,7 @@ class ShutdownState:
             loop.call_later(settings.SHUTDOWN_DELAY, self.stop)
 
     def request(self, skip_drain: bool = False) -> None:
-        """Start the shutdown. If it has started already, and this is no duplicate signal, start its next phase."""
+        """Start the shutdown, or start its next phase unless this is a duplicate signal."""
         self.begin()
         now = asyncio.get_running_loop().time()
         if now - self.requested_at > conf.DUPLICATE_SIGNAL_WINDOW:
@@ -64,7 +64,7 @@ class ShutdownState:
 
     @contextmanager
     def notify_on_stop(self, listener: Callable[[], None]) -> Iterator[None]:
-        """Call a function when the process stops while the block runs. The block should then end soon."""
+        """Call a function if the process starts stopping during the block. The block should then end soon."""
         self.listeners.add(listener)
         try:
             if self.stopping.is_set():
@@ -74,7 +74,7 @@ class ShutdownState:
             self.listeners.discard(listener)
 
     async def wait_for_listeners(self) -> None:
-        """Wait until the blocks of `notify_on_stop` have ended, LISTENER_TIMEOUT seconds at most."""
+        """Wait until all blocks of `notify_on_stop` have ended, for at most LISTENER_TIMEOUT seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(conf.LISTENER_TIMEOUT):
                 while self.listeners and not self.deadline_passed.is_set():  # noqa: ASYNC110 (once per process)
@@ -95,7 +95,7 @@ async def until_stopping[Item](items: AsyncIterator[Item]) -> AsyncIterator[Item
 
         return StreamingHttpResponse(until_stopping(events()))
 
-    The response then ends without an error; the iterator is cancelled where it waits.
+    The iterator is cancelled where it waits, and the response ends without an error.
     """
     state, loop = get_shutdown_state(), asyncio.get_running_loop()
     while not state.stopping.is_set():

@@ -1,18 +1,18 @@
-"""What Linux knows about a TCP connection: how many bytes its client has acknowledged."""
+"""Reads from Linux how many bytes the client of a TCP connection has acknowledged."""
 
 import socket
 import struct
 import sys
 
-# Value of SO_LINGER with which a closed connection is reset: the kernel does not keep the bytes that it has not sent.
+# A value of SO_LINGER: closing the connection resets it, and the kernel discards the unsent bytes.
 RESET = struct.pack("ii", 1, 0)
-# Fields of Linux's `struct tcp_info`: tcpi_state, tcpi_unacked, tcpi_bytes_acked, tcpi_notsent_bytes.
+# Four fields of Linux's `struct tcp_info`: tcpi_state, tcpi_unacked, tcpi_bytes_acked, tcpi_notsent_bytes.
 TCP_INFO = struct.Struct("=B23xI92xQ16xI")
 TCP_LISTEN = 10
 
 
 def tcp_info(connection: socket.socket) -> tuple[int, int, int, int]:
-    """Return the state of a TCP connection, and what has been acknowledged: see TCP_INFO. Zeros on other systems."""
+    """Return the fields of TCP_INFO for a connection. They are 0 on systems other than Linux."""
     if sys.platform != "linux":
         return 0, 0, 0, 0
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO.size)

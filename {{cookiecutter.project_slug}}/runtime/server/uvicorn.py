@@ -1,4 +1,4 @@
-"""uvicorn: starts it, and drains it before it stops, as `runtime.server.shutdown` describes."""
+"""Runs the service on uvicorn with a graceful shutdown (see `runtime.server.shutdown`)."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ class DrainedServer(uvicorn.Server):
     """uvicorn with a graceful shutdown."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Start the shutdown. uvicorn itself would raise the signal again in the end, and exit as if killed."""
+        """Start the shutdown. uvicorn itself would finally raise the signal again, and exit as if killed."""
         state, loop = get_shutdown_state(), asyncio.get_running_loop()
         if self.config.workers > 1 and sig == signal.SIGTERM:
             # The supervisor also sends SIGTERM after SIGINT, which must not count as a second signal.
@@ -38,7 +38,7 @@ class DrainedServer(uvicorn.Server):
             loop.call_soon_threadsafe(state.request, sig == signal.SIGINT or not self.started)
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to stop. uvicorn calls this ten times a second; stalled clients are looked for less often."""
+        """Return whether to stop. uvicorn calls this ten times a second. Stalled clients are checked less often."""
         if counter % max(1, int(settings.RESPONSE_WRITE_TIMEOUT)) == 0:
             for connection in list(self.server_state.connections):
                 if isinstance(connection, HeaderLimitProtocol):
@@ -47,19 +47,19 @@ class DrainedServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Let requests finish until the deadline."""
-        cutting = asyncio.create_task(self.cut())
+        aborting = asyncio.create_task(self.abort_at_deadline())
         await super().shutdown(sockets)
-        cutting.cancel()
+        aborting.cancel()
 
-    async def cut(self) -> None:
-        """Close the connections that are left at the deadline. Their applications receive a disconnect event."""
+    async def abort_at_deadline(self) -> None:
+        """Abort the connections that remain at the deadline. Their applications receive a disconnect event."""
         await get_shutdown_state().deadline_passed.wait()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
 
 
 class Worker(multiprocess.Process):
-    """A worker process, which runs DrainedServer."""
+    """A worker process that runs DrainedServer."""
 
     @property
     def server(self) -> uvicorn.Server:
@@ -84,7 +84,7 @@ class Supervisor(multiprocess.Multiprocess):
                 os.kill(worker.pid, signal.SIGINT)
 
     def join_all(self) -> None:
-        """Wait until the workers have ended. A further signal starts their next phase."""
+        """Wait until the workers have ended. A further signal starts the next phase of their shutdown."""
         self.signal_queue.clear()
         while any(worker.process.is_alive() for worker in self.processes):
             if self.signal_queue:
@@ -94,7 +94,7 @@ class Supervisor(multiprocess.Multiprocess):
         super().join_all()
 
     def run(self) -> None:
-        """Serve until a signal. Exit with an error if a worker could not start."""
+        """Serve until SIGINT or SIGTERM. Exit with an error if a worker could not start."""
         super().run()
         if any(worker.exitcode == STARTUP_FAILURE for worker in self.processes):
             sys.exit(STARTUP_FAILURE)
@@ -105,11 +105,11 @@ multiprocess.Process = Worker  # type: ignore[misc]
 
 
 def serve(application: str, host: str, port: int, workers: int = 1) -> None:
-    """Serve an application, named as `module:attribute`, until SIGINT or SIGTERM."""
+    """Serve an application (`module:attribute`) until SIGINT or SIGTERM."""
     options: dict[str, Any] = {}
     if "channels" in settings.INSTALLED_APPS:
         options["ws"] = "runtime.server.uvicorn_websocket:WebSocketLimitProtocol"
-        # Services without Channels have no such setting, which mypy would report.
+        # mypy would report `settings.WEBSOCKET_MAX_SIZE`, because services without Channels do not have it.
         options["ws_max_size"] = getattr(settings, "WEBSOCKET_MAX_SIZE", None)
     config = uvicorn.Config(
         application,
@@ -122,7 +122,7 @@ def serve(application: str, host: str, port: int, workers: int = 1) -> None:
         proxy_headers=False,
         # uvicorn's messages go through the service's LOGGING.
         log_config=None,
-        # A request that does not end although its connection is closed is then cancelled and logged as an error.
+        # After this time, a request that still runs is cancelled and logged as an error.
         timeout_graceful_shutdown=int(settings.SHUTDOWN_GRACE) + conf.CLOSING_TIMEOUT,
         **options,
     )

@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket connections, which close cleanly when a client breaks the protocol."""
+"""uvicorn's WebSocket connections, which close cleanly when a client violates the protocol."""
 
 from typing import Any
 
@@ -14,17 +14,17 @@ require(WebSocketsSansIOProtocol, "handshake_complete", "handshake_initiated")
 
 
 class WebSocketLimitProtocol(WebSocketsSansIOProtocol):
-    """A WebSocket whose client may break the rules in ways of which uvicorn itself logs a traceback."""
+    """A WebSocket that handles protocol violations of the client for which uvicorn itself logs a traceback."""
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; leave a client that does not wait until it is accepted."""
+        """Parse the bytes. Close the connection of a client that sends frames before the handshake is complete."""
         if self.handshake_initiated and not self.handshake_complete:
             self.transport.close()
         else:
             super().data_received(data)
 
     def handle_connect(self, event: Request) -> None:
-        """Start the application; refuse a handshake that breaks the rules."""
+        """Start the application, or refuse an invalid handshake."""
         response = self.conn.accept(event)
         if response.status_code == 101:
             super().handle_connect(event)
@@ -35,9 +35,9 @@ class WebSocketLimitProtocol(WebSocketsSansIOProtocol):
         send_refusal(self.transport, response.status_code, message, headers)
 
     async def send(self, message: Any) -> None:
-        """Send a message; raise ClientDisconnected once the connection is closing, for whatever reason.
+        """Send a message. Raises ClientDisconnected if the connection is closing.
 
-        uvicorn raises RuntimeError after a frame that breaks the rules, until the application has received the event.
+        After an invalid frame, uvicorn itself raises RuntimeError until the application has received the disconnect.
         """
         await self.writable.wait()
         if self.close_sent or self.transport.is_closing():
@@ -45,7 +45,7 @@ class WebSocketLimitProtocol(WebSocketsSansIOProtocol):
         await super().send(message)
 
     def send_receive_event_to_app(self) -> None:
-        """Pass a message on; close the socket for text that is not UTF-8."""
+        """Pass a message to the application. Text that is not UTF-8 closes the socket with code 1007."""
         if self.curr_msg_data_type == "text" and not self.close_sent:
             try:
                 self.frames = [b"".join(self.frames)]

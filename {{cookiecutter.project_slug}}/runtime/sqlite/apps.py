@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class SQLiteConfig(AppConfig):
-    """Lets one process at a time migrate."""
+    """Registers the migration lock of SQLite."""
 
     name = "runtime.sqlite"
     label = "runtime_sqlite"

@@ -1,4 +1,4 @@
-"""A lock around migrations of an SQLite database: one process at a time, on the machine that has the file."""
+"""A file lock that lets only one process at a time migrate an SQLite database."""
 
 import fcntl
 import os
@@ -15,10 +15,10 @@ from runtime.sqlite.base import database_file
 
 @contextmanager
 def file_lock(connection: BaseDatabaseWrapper, report: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lock of a database. Waits as long as another process has it, and reports once which one that is.
+    """Hold the lock of a database. While another process holds it, report that process once and wait.
 
-    SQLite's own lock would not do: it ends with each migration's transaction. The system drops the lock of a process
-    that is killed.
+    SQLite's own lock is released after each migration's transaction, so it does not protect the whole command. The
+    system releases the file lock of a killed process.
     """
     database = database_file(connection.settings_dict["NAME"]) if connection.vendor == "sqlite" else None
     if database is None:
@@ -36,7 +36,7 @@ def file_lock(connection: BaseDatabaseWrapper, report: Callable[[str], None]) ->
 
 
 def acquire(path: Path, report: Callable[[str], None]) -> int:
-    """Return the descriptor of a locked file. Raises CommandError if there can be no such file."""
+    """Return the descriptor of the locked file. Raises CommandError if the file cannot be created."""
     reported = False
     while True:
         try:
@@ -52,7 +52,7 @@ def acquire(path: Path, report: Callable[[str], None]) -> int:
                 report(os.read(descriptor, 200).decode() or "another process")
                 reported = True
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # The process that had the lock has removed the file: a third one may already have locked a new file.
+        # The previous holder has removed the file, and a third process may already have locked a new one.
         if path.exists() and os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
         os.close(descriptor)

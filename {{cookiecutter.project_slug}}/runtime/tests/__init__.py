@@ -1,1 +1,1 @@
-"""The tests of the machinery, which mirror its packages."""
+"""The tests of the machinery. Their folders mirror its packages."""

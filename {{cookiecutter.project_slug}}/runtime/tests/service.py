@@ -1,4 +1,4 @@
-"""The service whose runtime is tested."""
+"""The application and the user model of the service in which the tests run."""
 
 from django.conf import settings
 from django.contrib.auth import get_user_model

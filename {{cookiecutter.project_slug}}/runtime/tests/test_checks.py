@@ -1,4 +1,4 @@
-"""What `manage.py check` warns of, each with a wrong setting and a right one."""
+"""The system checks, each with a bad and a good setting."""
 
 from typing import Any
 
@@ -42,92 +42,90 @@ class NonBlockingView(InlineHooksMixin):
         return None
 
 
-def found(deploy: bool = False, **settings: Any) -> dict[str, checks.CheckMessage]:
-    """Return what the checks find with some settings, by id."""
+def run_checks(deploy: bool = False, **settings: Any) -> dict[str, checks.CheckMessage]:
+    """Return the messages of the checks with these settings, by ID."""
     with override_settings(**settings):
         messages = checks.run_checks(tags=["runtime", checks.Tags.security], include_deployment_checks=deploy)
     return {str(message.id): message for message in messages if not message.is_silenced()}
 
 
-def test_nothing_is_wrong_with_the_service_itself() -> None:
-    assert not found()
+def test_checks_of_the_service_itself_find_nothing() -> None:
+    assert not run_checks()
 
 
 @pytest.mark.parametrize(
-    ("faulty", "right", "warning"),
+    ("bad", "good", "warning"),
     [
         ("sync_only", "NonBlockingView", "runtime.W001"),
         ("Blocking", "NonBlocking", "runtime.W002"),
         ("BlockingView", "NonBlockingView", "runtime.W002"),
     ],
 )
-def test_middleware_that_goes_to_a_thread(faulty: str, right: str, warning: str) -> None:
-    message = found(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{faulty}"])[warning]
+def test_check_middleware_warns_about_blocking_middleware(bad: str, good: str, warning: str) -> None:
+    message = run_checks(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{bad}"])[warning]
 
-    assert f"{__name__}.{faulty}" in message.msg
+    assert f"{__name__}.{bad}" in message.msg
     assert message.hint
-    assert not found(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{right}"])
+    assert not run_checks(MIDDLEWARE=[*MIDDLEWARE, f"{__name__}.{good}"])
 
 
-def test_djangos_own_middleware_has_a_counterpart() -> None:
-    faulty = "django.middleware.locale.LocaleMiddleware"
+def test_check_middleware_names_the_subclass_of_djangos_middleware() -> None:
+    message = run_checks(MIDDLEWARE=["django.middleware.locale.LocaleMiddleware"])["runtime.W002"]
 
-    assert (
-        found(MIDDLEWARE=[faulty])["runtime.W002"].hint
-        == "List runtime.requests.middleware.LocaleMiddleware in its place."
-    )
-    assert not found(MIDDLEWARE=["runtime.requests.middleware.LocaleMiddleware"])
+    assert message.hint == "Use runtime.requests.middleware.LocaleMiddleware instead."
+    assert not run_checks(MIDDLEWARE=["runtime.requests.middleware.LocaleMiddleware"])
 
 
-def test_a_receiver_that_is_called_with_every_request() -> None:
+def test_check_receivers_warns_about_a_receiver_of_request_finished() -> None:
     def receiver(**kwargs: object) -> None:
         pass
 
     request_finished.connect(receiver)
     try:
-        assert "receiver receives request_finished" in found()["runtime.W003"].msg
+        assert "receiver receives request_finished" in run_checks()["runtime.W003"].msg
     finally:
         request_finished.disconnect(receiver)
-    assert not found()
+    assert not run_checks()
 
 
-def test_atomic_requests_are_reported() -> None:
-    # Django warns that a test should not override DATABASES, since its connections ignore that. The check reads it.
+def test_check_databases_warns_about_atomic_requests() -> None:
+    # Django warns that its connections ignore an overridden DATABASES. The check reads the setting.
     with pytest.warns(UserWarning, match="DATABASES"):
-        assert "DATABASES['default']" in found(DATABASES={"default": {"ATOMIC_REQUESTS": True}})["runtime.W004"].msg
+        message = run_checks(DATABASES={"default": {"ATOMIC_REQUESTS": True}})["runtime.W004"]
+    assert "DATABASES['default']" in message.msg
     with pytest.warns(UserWarning, match="DATABASES"):
-        assert not found(DATABASES={"default": {}})
+        assert not run_checks(DATABASES={"default": {}})
 
 
-def test_a_cache_in_memory_is_reported_when_several_processes_should_share_it() -> None:
-    def found_with(backend: str, **settings: Any) -> dict[str, checks.CheckMessage]:
+def test_check_processes_warns_about_a_cache_in_memory_with_several_processes() -> None:
+    def run_with(backend: str, **settings: Any) -> dict[str, checks.CheckMessage]:
         cache = {"BACKEND": f"django.core.cache.backends.{backend}", "LOCATION": "shared"}
-        return found(CACHES={"default": cache}, CHANNEL_LAYERS={}, **settings)
+        return run_checks(CACHES={"default": cache}, CHANNEL_LAYERS={}, **settings)
 
     local, shared = "locmem.LocMemCache", "db.DatabaseCache"
-    assert "process" in found_with(local, WEB_CONCURRENCY=2)["runtime.W008"].msg
-    assert not found_with(shared, WEB_CONCURRENCY=2)
-    assert not found_with(local, WEB_CONCURRENCY=1)
-    assert not found_with(local, WEB_CONCURRENCY=2, DEBUG=True)
+    assert "process" in run_with(local, WEB_CONCURRENCY=2)["runtime.W008"].msg
+    assert not run_with(shared, WEB_CONCURRENCY=2)
+    assert not run_with(local, WEB_CONCURRENCY=1)
+    assert not run_with(local, WEB_CONCURRENCY=2, DEBUG=True)
 
 
-def test_djangos_own_checks_know_the_middleware_by_its_parent() -> None:
-    faulty = found(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=0, X_FRAME_OPTIONS="SAMEORIGIN")
-    right = found(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=60)
+def test_check_security_recognizes_subclasses_of_djangos_middleware() -> None:
+    bad = run_checks(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=0, X_FRAME_OPTIONS="SAMEORIGIN")
+    good = run_checks(deploy=True, MIDDLEWARE=MIDDLEWARE, SECURE_HSTS_SECONDS=60)
 
-    assert {"security.W004", "security.W019"} <= faulty.keys()
-    assert not {"security.W004", "security.W019"} & right.keys()
+    assert {"security.W004", "security.W019"} <= bad.keys()
+    assert not {"security.W004", "security.W019"} & good.keys()
 
 
 @pytest.mark.parametrize("missing", MIDDLEWARE)
-def test_middleware_that_protects_is_missed(missing: str) -> None:
+def test_check_security_warns_about_missing_middleware(missing: str) -> None:
     listed = [path for path in MIDDLEWARE if path != missing]
 
-    assert found(deploy=True, MIDDLEWARE=listed)["runtime.W009"].hint == f"List {missing} in MIDDLEWARE."
+    assert run_checks(deploy=True, MIDDLEWARE=listed)["runtime.W009"].hint == f"List {missing} in MIDDLEWARE."
 
 
 @pytest.mark.parametrize(
-    ("setting", "faulty", "warning"),
+    ("setting", "bad", "warning"),
     [
         ("SECURE_CONTENT_TYPE_NOSNIFF", False, "security.W006"),
         ("SECURE_REFERRER_POLICY", None, "security.W022"),
@@ -138,23 +136,23 @@ def test_middleware_that_protects_is_missed(missing: str) -> None:
         ("X_FRAME_OPTIONS", "SAMEORIGIN", "security.W019"),
     ],
 )
-def test_a_setting_that_weakens_production_is_reported(setting: str, faulty: object, warning: str) -> None:
+def test_check_security_reports_a_setting_that_weakens_production(setting: str, bad: object, warning: str) -> None:
     production = {"DEBUG": False, "SESSION_COOKIE_SECURE": True, "CSRF_COOKIE_SECURE": True, "SECURE_HSTS_SECONDS": 60}
 
-    assert warning not in found(deploy=True, **production)
-    assert warning in found(deploy=True, **production | {setting: faulty})
+    assert warning not in run_checks(deploy=True, **production)
+    assert warning in run_checks(deploy=True, **production | {setting: bad})
 
 
-def test_a_preload_list_wants_a_year_and_all_subdomains() -> None:
+def test_check_preload_requires_a_year_and_all_subdomains() -> None:
     year = 365 * 24 * 60 * 60
     preload = {"SECURE_HSTS_PRELOAD": True, "SECURE_HSTS_INCLUDE_SUBDOMAINS": True, "SECURE_HSTS_SECONDS": year}
 
-    assert "runtime.W010" not in found(deploy=True, **preload)
-    assert "runtime.W010" in found(deploy=True, **preload | {"SECURE_HSTS_SECONDS": year - 1})
-    assert "runtime.W010" in found(deploy=True, **preload | {"SECURE_HSTS_INCLUDE_SUBDOMAINS": False})
+    assert "runtime.W010" not in run_checks(deploy=True, **preload)
+    assert "runtime.W010" in run_checks(deploy=True, **preload | {"SECURE_HSTS_SECONDS": year - 1})
+    assert "runtime.W010" in run_checks(deploy=True, **preload | {"SECURE_HSTS_INCLUDE_SUBDOMAINS": False})
 
 
-@pytest.mark.parametrize(("hosts", "is_wrong"), [(["*"], True), (["shop.example", "*"], True), ([".example"], False)])
-def test_every_host_allowed_is_an_error_in_production(hosts: list[str], is_wrong: bool) -> None:
-    assert ("runtime.E001" in found(deploy=True, ALLOWED_HOSTS=hosts)) is is_wrong
-    assert "runtime.E001" not in found(ALLOWED_HOSTS=hosts)
+@pytest.mark.parametrize(("hosts", "is_error"), [(["*"], True), (["shop.example", "*"], True), ([".example"], False)])
+def test_check_hosts_reports_a_wildcard_in_production(hosts: list[str], is_error: bool) -> None:
+    assert ("runtime.E001" in run_checks(deploy=True, ALLOWED_HOSTS=hosts)) is is_error
+    assert "runtime.E001" not in run_checks(ALLOWED_HOSTS=hosts)

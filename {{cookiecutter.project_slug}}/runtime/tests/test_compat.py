@@ -11,12 +11,12 @@ from django.utils import log
 from runtime.compat import require
 
 
-def test_attributes_that_exist_pass() -> None:
+def test_require_accepts_existing_attributes() -> None:
     require(django, "VERSION")
     require(HttpResponseBase, "close")
-    # Only an instance has it: `__init__` sets it.
+    # `__init__` sets it on the instance.
     require(HttpResponseBase, "_resource_closers")
-    # Django sets it on a response, from outside.
+    # The function sets it on a response.
     require(log.log_response, "_has_been_logged")
 
 
@@ -28,7 +28,7 @@ def test_attributes_that_exist_pass() -> None:
         (log.log_response, "django.utils.log.log_response"),
     ],
 )
-def test_a_missing_attribute_stops_the_start(owner: type, path: str) -> None:
+def test_require_raises_for_a_missing_attribute_and_names_it(owner: type, path: str) -> None:
     with pytest.raises(ImproperlyConfigured) as raised:
         require(owner, "__doc__", "_renamed")
 

@@ -4,10 +4,10 @@ import pytest
 from django.core import checks
 from django.test import override_settings
 
-from runtime.conf import Conf, Decided, conf
+from runtime.conf import Conf, ServiceSettings, conf
 
 
-def test_a_setting_has_its_default_unless_the_service_changes_it() -> None:
+def test_conf_returns_the_default_unless_the_service_overrides_it() -> None:
     assert conf.HEADER_TIMEOUT == 10.0
     with override_settings(RUNTIME_HEADER_TIMEOUT=2):
         assert conf.HEADER_TIMEOUT == 2
@@ -26,7 +26,7 @@ def test_a_setting_has_its_default_unless_the_service_changes_it() -> None:
         ("RUNTIME_HEADER_TIMEOUTS", 5, "RUNTIME_HEADER_TIMEOUTS is not a setting."),
     ],
 )
-def test_a_wrong_setting_is_an_error_that_names_it(name: str, value: object, message: str) -> None:
+def test_invalid_setting_is_an_error_that_names_it(name: str, value: object, message: str) -> None:
     with override_settings(**{name: value}):
         [error] = checks.run_checks(tags=["runtime"])
 
@@ -34,10 +34,10 @@ def test_a_wrong_setting_is_an_error_that_names_it(name: str, value: object, mes
     assert message in error.msg
 
 
-def test_a_request_may_have_no_time_limit() -> None:
+def test_request_timeout_may_be_none() -> None:
     with override_settings(REQUEST_TIMEOUT=None):
         assert checks.run_checks(tags=["runtime"]) == []
 
 
-def test_no_name_has_two_meanings() -> None:
-    assert not {name for name in vars(Conf) if name.isupper()} & vars(Decided).keys()
+def test_no_name_is_in_both_classes() -> None:
+    assert not {name for name in vars(Conf) if name.isupper()} & vars(ServiceSettings).keys()

@@ -1,4 +1,4 @@
-"""Secrets that stand in files, and keys that are too weak."""
+"""The environment: secrets in files, and weak secret keys."""
 
 import os
 from collections.abc import Callable
@@ -14,7 +14,7 @@ STRONG = "correct horse battery staple, and some more of them"
 
 
 def read(**variables: str) -> str:
-    """Return the variable SECRET of an environment."""
+    """Return SECRET as read from an environment with these variables."""
     with mock.patch.dict(os.environ, variables, clear=True):
         env = Environment(secrets=["SECRET"])
         secret = env.str("SECRET", default="")
@@ -23,7 +23,7 @@ def read(**variables: str) -> str:
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_a_secret_may_stand_in_a_file(end: str, tmp_path: Path) -> None:
+def test_environment_reads_a_secret_from_a_file(end: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(f" with spaces {end}".encode())
 
     assert read(SECRET_FILE=f"{tmp_path}/secret") == " with spaces "
@@ -47,7 +47,7 @@ def missing(path: Path) -> None:
     ("prepare", "problem"),
     [(missing, "No such file"), (Path.mkdir, "Is a directory"), (empty, "is empty"), (binary, "not UTF-8")],
 )
-def test_a_bad_file_is_named_in_one_line(prepare: Callable[[Path], None], problem: str, tmp_path: Path) -> None:
+def test_seal_names_a_bad_file_in_one_line(prepare: Callable[[Path], None], problem: str, tmp_path: Path) -> None:
     path = tmp_path / "secret"
     prepare(path)
 
@@ -60,14 +60,14 @@ def test_a_bad_file_is_named_in_one_line(prepare: Callable[[Path], None], proble
     assert problem in line
 
 
-def test_a_secret_stands_in_one_place(tmp_path: Path) -> None:
+def test_seal_refuses_a_secret_in_both_variable_and_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("in a file")
 
     with pytest.raises(EnvError, match=r"SECRET_FILE.*SECRET is set as well"):
         read(SECRET="set", SECRET_FILE=f"{tmp_path}/secret")
 
 
-def test_only_secrets_may_stand_in_files(tmp_path: Path) -> None:
+def test_environment_ignores_the_file_of_a_variable_that_is_not_secret(tmp_path: Path) -> None:
     with mock.patch.dict(os.environ, {"LEVEL_FILE": str(tmp_path / "missing")}):
         assert Environment(secrets=["SECRET"]).str("LEVEL", default="high") == "high"
 
@@ -82,7 +82,7 @@ def test_only_secrets_may_stand_in_files(tmp_path: Path) -> None:
         ('$(python -c "import secrets; print(secrets.token_urlsafe(50))")', "it contains secrets.token_urlsafe"),
     ],
 )
-def test_a_weak_key_is_refused_without_being_shown(weak: str, rule: str) -> None:
+def test_strong_keys_refuses_a_weak_key_without_showing_it(weak: str, rule: str) -> None:
     with pytest.raises(ValidationError) as raised:
         strong_keys([STRONG, weak])
 
@@ -92,5 +92,5 @@ def test_a_weak_key_is_refused_without_being_shown(weak: str, rule: str) -> None
     assert STRONG not in str(message)
 
 
-def test_a_strong_key_is_not() -> None:
+def test_strong_key_accepts_a_strong_key() -> None:
     strong_key(STRONG)

@@ -7,7 +7,7 @@ from typing import cast
 
 from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 from runtime.threads.connections import disconnect_receivers
 from runtime.threads.executors import PerCallExecutor, RequestExecutor
 from runtime.threads.pool import WorkerPool, get_worker_pool
@@ -82,7 +82,7 @@ class WorkerThreadMiddleware:
     that a slow query delays none of its other calls.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
         disconnect_receivers()
 

@@ -4,13 +4,13 @@ from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 
-from runtime.asgi import Application
+from runtime.asgi import ASGIApp
 from runtime.websockets.auth import WebSocketAuthMiddleware
 from runtime.websockets.guard import WebSocketGuardMiddleware
 from runtime.websockets.origins import OriginMiddleware
 
 
-def with_websockets(http: Application, urlpatterns: list[Any]) -> ProtocolTypeRouter:
+def with_websockets(http: ASGIApp, urlpatterns: list[Any]) -> ProtocolTypeRouter:
     """Return the application that passes HTTP requests to `http`, and WebSockets to consumers.
 
     A handshake passes the check of its origin first, then the limits of the guard, then the session of its user.

@@ -16,7 +16,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest, parse_cookie
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 from runtime.compat import require
 from runtime.conf import conf
 from runtime.websockets.channel_layer import group_send
@@ -32,7 +32,7 @@ class WebSocketAuthMiddleware:
     session cookie causes no query and takes no thread.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.authenticated = CookieMiddleware(SessionMiddleware(SessionAuthMiddleware(self.watched)))
 

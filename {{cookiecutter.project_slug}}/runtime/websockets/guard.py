@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 from runtime.conf import conf
 from runtime.server.shutdown import get_shutdown_state
 
@@ -55,7 +55,7 @@ class Socket:
             self.ended.set_result(code)
             self.received.put_nowait(None)
 
-    async def serve(self, application: Application, scope: Scope) -> None:
+    async def serve(self, application: ASGIApp, scope: Scope) -> None:
         """Run the application until it or the socket ends. Raises the exception of the application."""
         loop = asyncio.get_running_loop()
         timers = [
@@ -80,7 +80,7 @@ class Socket:
         if app_task.done() and not app_task.cancelled():
             app_task.result()
 
-    async def run_app(self, application: Application, scope: Scope) -> None:
+    async def run_app(self, application: ASGIApp, scope: Scope) -> None:
         """Run the application. End the socket if a dependency is down, and all sockets if that is the channel layer."""
         try:
             await application(scope, self.receive, self.send)
@@ -178,7 +178,7 @@ def end_all(code: int) -> None:
 class WebSocketGuardMiddleware:
     """Limits the WebSockets of an ASGI application, which may close its socket with `scope["close"](code)`."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -8,7 +8,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.handlers.asgi import ASGIRequest
 from django.utils.http import is_same_domain
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 
 # Scheme, host and port, and nothing else: no user, no path, no `null`.
 ORIGIN = re.compile(r"([a-z][a-z\d+.-]*)://([^\s/@:?#\[\]*]+|\[[\da-f:.]+\])(?::(\d{1,5}))?", re.ASCII | re.IGNORECASE)
@@ -27,7 +27,7 @@ class OriginMiddleware:
     allow the handshake's own host. A handshake without an Origin header is refused: it does not come from a browser.
     """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

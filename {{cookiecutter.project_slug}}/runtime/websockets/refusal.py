@@ -1,12 +1,12 @@
 """The answer of a service without WebSockets to a WebSocket handshake."""
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 
 
 class RefuseWebSocketMiddleware:
     """Wrap an ASGI application that only speaks HTTP. A handshake is refused, where Django would raise ValueError."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py migrate`: Django's command, with a lock so that several replicas may run it at the same time."""
+"""`manage.py migrate` with a lock, so that several replicas may run it at the same time."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -10,10 +10,10 @@ from runtime.migration_locks import MIGRATION_LOCKS
 
 
 class Command(migrate.Command):
-    """Django's command. `--check` and `--plan` only read, so they take no lock."""
+    """Django's command with a lock. `--check` and `--plan` only read, so they take no lock."""
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Migrate. The plan is made under the lock: what another process has applied meanwhile is not applied again."""
+        """Migrate under the lock. Django plans under the lock too, so no migration is applied twice."""
         if options["check_unapplied"] or options["plan"]:
             super().handle(*args, **options)
             return

@@ -1,4 +1,4 @@
-"""`manage.py runserver`: serves the ASGI application and restarts the server when the code changes."""
+"""`manage.py runserver`, which serves the ASGI application and restarts the server when the code changes."""
 
 import signal
 import socket
@@ -20,9 +20,9 @@ from runtime.server import serve
 
 
 class Command(runserver.Command):
-    """Django's command, except for what it serves and how it reloads."""
+    """Django's command with the chosen ASGI server and a graceful reload."""
 
-    # What `handle` has made of the command line.
+    # `handle` has parsed these from the command line.
     addr: str
     port: str
     use_ipv6: bool
@@ -30,8 +30,8 @@ class Command(runserver.Command):
     help = "Serves the ASGI application, and reloads it when the code changes."
 
     def run(self, **options: Any) -> None:
-        """Serve at the address that `handle` has parsed, in a child process if it is to reload."""
-        self.refuse_a_taken_port()
+        """Serve the application. With the reloader, a child process serves it."""
+        self.check_port()
         if options["use_reloader"]:
             run_and_reload([*get_child_arguments(), "--noreload"], Path(settings.BASE_DIR))
         else:
@@ -46,16 +46,16 @@ class Command(runserver.Command):
         address = f"[{self.addr}]" if self.use_ipv6 else self.addr
         self.stdout.write(f"Serving {settings.ASGI_APPLICATION} at http://{address}:{self.port}/ (Ctrl-C stops it)")
         self.stdout.flush()
-        # Exit through `sys.exit` so that atexit handlers run: they stop the development PostgreSQL. The server replaces
-        # this handler while it runs.
+        # Exit through `sys.exit` so that atexit handlers run (they stop the development PostgreSQL).
+        # The server replaces this handler while it runs.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             serve(self.addr, int(self.port))
         except KeyboardInterrupt:
             sys.exit(0)
 
-    def refuse_a_taken_port(self) -> None:
-        """Raise CommandError when nothing can listen at the address: each server would say so in its own way."""
+    def check_port(self) -> None:
+        """Raise CommandError if the address is taken or invalid, so that all servers report it in the same way."""
         family = socket.AF_INET6 if self.use_ipv6 else socket.AF_INET
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,12 +64,12 @@ class Command(runserver.Command):
             except (OSError, OverflowError) as error:
                 reason = str(error).rstrip(".")
                 raise CommandError(
-                    f"Cannot listen at {self.addr}:{self.port}: {reason}. Name another, as in `runserver 8001`."
+                    f"Cannot listen at {self.addr}:{self.port}: {reason}. Use another port, as in `runserver 8001`."
                 ) from error
 
 
 def close_connection_pools() -> None:
-    """Close the connection pools that the checks have opened: a pool does not survive a fork of the server."""
+    """Close the connection pools that the checks have opened, because a pool does not survive a fork of the server."""
     for connection in connections.all(initialized_only=True):
         # Only some database backends have pools.
         if hasattr(connection, "close_pool"):
@@ -78,10 +78,10 @@ def close_connection_pools() -> None:
 
 
 def run_and_reload(command: list[str], directory: Path) -> None:
-    """Run a command until SIGINT or SIGTERM, and anew after each change to the code in a directory.
+    """Run a command until SIGINT or SIGTERM, and restart it after each change to the code in a directory.
 
-    Unlike Django's reloader it stops the server gracefully. `watchfiles.run_process` would kill a server that has not
-    stopped after 5 seconds, which is less than SHUTDOWN_GRACE and the closing of the lifespan take.
+    Unlike Django's reloader, it stops the server gracefully. `watchfiles.run_process` would kill the server after 5
+    seconds, which is too short for SHUTDOWN_GRACE and for closing the resources.
     """
     from watchfiles import watch  # a development dependency
 
@@ -90,10 +90,10 @@ def run_and_reload(command: list[str], directory: Path) -> None:
     while not stopped.is_set():
         process = subprocess.Popen(command)  # noqa: S603 (our own command line)
         try:
-            next(watch(*watched(directory), watch_filter=is_code, stop_event=stopped), None)
+            next(watch(*watched_paths(directory), watch_filter=is_code, stop_event=stopped), None)
         except KeyboardInterrupt:
             stopped.set()
-            # A terminal has sent SIGINT to the server as well. A second signal would cut its requests off.
+            # The terminal has sent SIGINT to the server as well. A second signal would abort its requests.
             wait(process, conf.CTRL_C_TIMEOUT)
         process.terminate()
         if not wait(process, conf.STOP_TIMEOUT):
@@ -101,7 +101,7 @@ def run_and_reload(command: list[str], directory: Path) -> None:
 
 
 def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait until a process has ended; tell whether it has."""
+    """Wait until a process has ended. Return whether it has ended in time."""
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -109,13 +109,13 @@ def wait(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return True
 
 
-def watched(directory: Path) -> Iterator[Path]:
-    """Yield what is worth watching: not the virtual environment, the database or what else is hidden."""
+def watched_paths(directory: Path) -> Iterator[Path]:
+    """Yield the paths in a directory to watch: all except hidden ones, such as the virtual environment."""
     for path in directory.iterdir():
         if path.name == ".env" or not path.name.startswith("."):
             yield path
 
 
 def is_code(change: object, path: str) -> bool:
-    """Tell whether a change to a file asks for a restart."""
+    """Tell whether a changed file requires a restart."""
     return path.endswith((".env", ".html", ".py"))

@@ -1,4 +1,4 @@
-"""Threads for hashing passwords: which calls run in them, and that requests keep theirs."""
+"""Hashing threads: which calls run in them, and that they do not delay queries."""
 
 import asyncio
 import threading
@@ -17,28 +17,28 @@ from runtime.tests.service import User, application
 from runtime.threads.middleware import WorkerThread
 from runtime.threads.pool import get_hashing_pool, get_worker_pool
 
-SECONDS = 5.0
+TIMEOUT = 5.0  # seconds
 
 
 @pytest.fixture
 def one_thread_each() -> Iterator[None]:
-    """A process with one thread for requests and one for hashing."""
+    """Limit the process to one worker thread and one hashing thread."""
     pools = (get_worker_pool, get_hashing_pool)
     for get_pool in pools:
         get_pool.cache_clear()
     with override_settings(MAX_THREADS=1, HASHING_THREADS=1):
         yield
         for get_pool in pools:
-            assert get_pool().drain(SECONDS)
+            assert get_pool().drain(TIMEOUT)
             get_pool.cache_clear()
 
 
-async def test_hashing_leaves_the_threads_of_requests_alone(one_thread_each: None) -> None:
-    hashes, release = threading.Event(), threading.Event()
+async def test_hashing_does_not_occupy_the_worker_threads(one_thread_each: None) -> None:
+    hashing, release = threading.Event(), threading.Event()
 
     def hash_password() -> int:
-        hashes.set()
-        release.wait(SECONDS)
+        hashing.set()
+        release.wait(TIMEOUT)
         return threading.get_ident()
 
     async def login() -> tuple[int, int]:
@@ -51,25 +51,26 @@ async def test_hashing_leaves_the_threads_of_requests_alone(one_thread_each: Non
             return await sync_to_async(threading.get_ident)()
 
     logins = [asyncio.create_task(login()) for _ in range(3)]
-    await asyncio.to_thread(hashes.wait, SECONDS)
-    async with asyncio.timeout(SECONDS):
-        queried = await query()
+    await asyncio.to_thread(hashing.wait, TIMEOUT)
+    async with asyncio.timeout(TIMEOUT):
+        worker_thread = await query()
     release.set()
 
-    assert [before for before, _ in await asyncio.gather(*logins)] == [queried] * 3
-    assert len({hashing for _, hashing in await asyncio.gather(*logins)} - {queried}) == 1
+    threads = await asyncio.gather(*logins)
+    assert [before for before, _ in threads] == [worker_thread] * 3
+    assert len({hashing_thread for _, hashing_thread in threads} - {worker_thread}) == 1
 
 
 @pytest.mark.django_db(transaction=True)
-async def test_a_login_hashes_in_a_hashing_thread(one_thread_each: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_login_hashes_in_a_hashing_thread(one_thread_each: None, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[threading.Thread] = []
     verify: Callable[..., bool] = MD5PasswordHasher.verify
 
-    def noting(*args: str) -> bool:
+    def record_thread(*args: str) -> bool:
         threads.append(threading.current_thread())
         return verify(*args)
 
-    monkeypatch.setattr(MD5PasswordHasher, "verify", noting)
+    monkeypatch.setattr(MD5PasswordHasher, "verify", record_thread)
     async with WorkerThread():
         await sync_to_async(User.objects.create_superuser)("ada", password="a secret")
     transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
@@ -87,5 +88,5 @@ async def test_a_login_hashes_in_a_hashing_thread(one_thread_each: None, monkeyp
     "path",
     ["login/", "password_change/", "accounts/user/add/", "accounts/user/1/password/"],
 )
-def test_every_view_of_the_admin_that_hashes_is_asynchronous(path: str) -> None:
+def test_admin_view_that_hashes_is_asynchronous(path: str) -> None:
     assert iscoroutinefunction(resolve(f"/admin/{path}").func)

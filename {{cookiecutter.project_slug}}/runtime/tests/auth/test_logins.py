@@ -1,4 +1,4 @@
-"""Logging in: what clients get, what the log says, and what is counted."""
+"""Logins: the responses, the log lines, and the failures that are counted."""
 
 import logging
 from typing import Any
@@ -10,7 +10,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.http import HttpRequest
 from django.test import TestCase
 
-from runtime.auth.logins import shown
+from runtime.auth.logins import quoted
 from runtime.models import LoginAttempt
 from runtime.tests.service import User
 
@@ -27,46 +27,46 @@ class LoginTests(TestCase):
         User.objects.create_user("gone", password=PASSWORD, is_staff=True, is_active=False)
 
     @pytest.fixture(autouse=True)
-    def keep_log(self, caplog: pytest.LogCaptureFixture) -> None:
+    def _capture_log(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, "runtime.auth.logins")
         self.caplog = caplog
 
     def lines(self) -> list[str]:
-        """Return what has been logged, at each level."""
+        """Return the log lines with their levels."""
         return [f"{record.levelname} {record.getMessage()}" for record in self.caplog.records]
 
     async def log_in(self, username: str = "ada", password: str = WRONG, **extra: Any) -> Any:
         return await self.async_client.post(LOGIN, {"username": username, "password": password}, **extra)
 
-    async def test_the_sixth_failure_is_429_as_json_or_a_page(self) -> None:
+    async def test_login_after_five_failures_is_429_without_hashing(self) -> None:
         for _ in range(5):
             assert (await self.log_in()).status_code == 200
         with patch.object(MD5PasswordHasher, "verify", side_effect=AssertionError("hashes")):
             page = await self.log_in(headers={"Accept": "text/html"})
-            answer = await self.log_in(headers={"Accept": "application/json"}, password=PASSWORD)
+            json = await self.log_in(headers={"Accept": "application/json"}, password=PASSWORD)
 
-        assert (page.status_code, answer.status_code) == (429, 429)
+        assert (page.status_code, json.status_code) == (429, 429)
         assert 890 <= int(page.headers["Retry-After"]) <= 900
         assert "<p>Too many failed logins. Try again in 15 minutes.</p>" in page.text
-        assert answer.json() == {"error": "Too many failed logins. Try again in 15 minutes."}
+        assert json.json() == {"error": "Too many failed logins. Try again in 15 minutes."}
         assert self.lines()[-1] == "WARNING Failed login of 'ada' from 127.0.0.1: throttled"
         assert len(self.lines()) == 7
 
-    async def test_unknown_users_are_throttled_as_known_ones_are(self) -> None:
-        answers = [
+    async def test_logins_of_known_and_unknown_users_are_throttled_alike(self) -> None:
+        statuses = [
             [(await self.log_in(username)).status_code for _ in range(6)] for username in ("ada", "bob", "gone", "none")
         ]
 
-        assert answers == [[200] * 5 + [429]] * 4
+        assert statuses == [[200] * 5 + [429]] * 4
 
-    async def test_a_user_who_may_not_use_the_admin_learns_nothing_about_the_password(self) -> None:
+    async def test_login_of_a_user_who_is_not_staff_counts_as_a_failure(self) -> None:
         for _ in range(4):
             await self.log_in("bob")
         assert (await self.log_in("bob", PASSWORD)).status_code == 200
         assert (await self.log_in("bob")).status_code == 429
         assert "WARNING Failed login of 'bob' from 127.0.0.1: not staff" in self.lines()
 
-    async def test_a_login_forgets_the_failures_before_it(self) -> None:
+    async def test_login_deletes_the_earlier_failures(self) -> None:
         for _ in range(4):
             await self.log_in()
         await self.log_in("none")
@@ -74,7 +74,7 @@ class LoginTests(TestCase):
 
         assert await LoginAttempt.objects.acount() == 1
 
-    async def test_each_login_and_logout_is_one_line(self) -> None:
+    async def test_each_login_and_logout_logs_one_line(self) -> None:
         await self.log_in(password=PASSWORD)
         await self.async_client.post("/admin/logout/")
         await self.log_in()
@@ -89,7 +89,7 @@ class LoginTests(TestCase):
             "WARNING Failed login of 'gone' from 127.0.0.1: inactive user",
         ]
 
-    async def test_an_asynchronous_login_is_throttled_too(self) -> None:
+    async def test_aauthenticate_is_throttled(self) -> None:
         request = HttpRequest()
         request.META["REMOTE_ADDR"] = "192.0.2.1"
         user = await aauthenticate(request, username="ada", password=PASSWORD)
@@ -100,7 +100,7 @@ class LoginTests(TestCase):
         assert await aauthenticate(request, username="ada", password=PASSWORD) is None
         assert self.lines()[-1].endswith(": throttled")
 
-    def test_a_login_without_a_request_is_not_throttled(self) -> None:
+    def test_login_without_a_request_is_not_throttled(self) -> None:
         for _ in range(6):
             assert not self.client.login(username="ada", password="wrong")
 
@@ -108,7 +108,7 @@ class LoginTests(TestCase):
         assert authenticate(username="ada", password=PASSWORD) is not None
         self.client.force_login(User.objects.get(username="bob"))
 
-    def test_the_synchronous_test_client_logs_in(self) -> None:
+    def test_synchronous_test_client_logs_in_and_changes_the_password(self) -> None:
         assert self.client.post(LOGIN, {"username": "ada", "password": PASSWORD}).status_code == 302
         form = {"old_password": PASSWORD, "new_password1": "another secret", "new_password2": "another secret"}
         assert self.client.post("/admin/password_change/", form).status_code == 302
@@ -124,5 +124,5 @@ class LoginTests(TestCase):
         (None, "'None'"),
     ],
 )
-def test_a_user_name_cannot_forge_a_line(username: object, line: str) -> None:
-    assert shown(username) == line
+def test_quoted_escapes_control_characters_and_shortens(username: object, line: str) -> None:
+    assert quoted(username) == line

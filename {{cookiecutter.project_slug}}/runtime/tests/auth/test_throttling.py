@@ -1,4 +1,4 @@
-"""The login throttle: what it counts, and for how long."""
+"""The login throttle: its limits, and the attempts that it stores."""
 
 from datetime import timedelta
 
@@ -11,20 +11,20 @@ from runtime.models import LoginAttempt
 
 
 def request_from(address: str) -> HttpRequest:
-    """Return a request of a client."""
+    """Return a request from a client's address."""
     request = HttpRequest()
     request.META["REMOTE_ADDR"] = address
     return request
 
 
 def fail(username: str, address: str, times: int = 1) -> None:
-    """Count some failures."""
+    """Count so many failures."""
     for _ in range(times):
         begin_attempt(request_from(address), username)
 
 
 class ThrottleTests(TestCase):
-    def test_a_user_name_is_throttled_at_one_address_only(self) -> None:
+    def test_user_name_is_throttled_only_at_the_address_that_failed(self) -> None:
         fail("ada", "192.0.2.1", times=5)
 
         with pytest.raises(TooManyFailedLoginsError) as refused:
@@ -33,7 +33,7 @@ class ThrottleTests(TestCase):
         fail("ada", "192.0.2.2")
         fail("grace", "192.0.2.1")
 
-    def test_an_address_is_throttled_for_all_user_names(self) -> None:
+    def test_address_above_its_limit_is_throttled_for_all_user_names(self) -> None:
         with override_settings(LOGIN_FAILURES_PER_ADDRESS=6):
             for number in range(6):
                 fail(f"user{number}", "192.0.2.1")
@@ -42,14 +42,14 @@ class ThrottleTests(TestCase):
                 fail("ada", "192.0.2.1")
             fail("ada", "192.0.2.2")
 
-    def test_a_refused_attempt_is_not_counted(self) -> None:
+    def test_refused_attempt_is_not_counted(self) -> None:
         fail("ada", "192.0.2.1", times=5)
         with pytest.raises(TooManyFailedLoginsError):
             fail("ada", "192.0.2.1")
 
         assert LoginAttempt.objects.count() == 5
 
-    def test_retry_after_is_when_the_oldest_failure_no_longer_counts(self) -> None:
+    def test_retry_after_ends_when_the_oldest_failure_leaves_the_window(self) -> None:
         fail("ada", "192.0.2.1", times=5)
         oldest = LoginAttempt.objects.earliest("pk")
         oldest.made_at -= timedelta(seconds=890)
@@ -68,7 +68,7 @@ class ThrottleTests(TestCase):
         fail("grace", "192.0.2.2")
         assert LoginAttempt.objects.count() == 1
 
-    def test_neither_names_nor_addresses_are_stored(self) -> None:
+    def test_attempt_stores_neither_name_nor_address(self) -> None:
         fail("ada", "192.0.2.1")
 
         [row] = LoginAttempt.objects.values()
@@ -86,5 +86,5 @@ class ThrottleTests(TestCase):
         ("", ""),
     ],
 )
-def test_an_ipv6_client_is_its_network(address: str, network: str) -> None:
+def test_client_network_of_ipv6_is_its_64(address: str, network: str) -> None:
     assert client_network(request_from(address)) == network

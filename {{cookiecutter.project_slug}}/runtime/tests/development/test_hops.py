@@ -27,7 +27,7 @@ async def test_hop_names_its_function_and_callers() -> None:
         assert hop.callers[0].startswith(f"{__name__}.")
 
 
-async def test_unknown_signal_receivers_make_one_hop_each(http_client: httpx.AsyncClient) -> None:
+async def test_each_possibly_blocking_receiver_makes_one_hop(http_client: httpx.AsyncClient) -> None:
     received: list[str] = []
 
     def started(**kwargs: object) -> None:

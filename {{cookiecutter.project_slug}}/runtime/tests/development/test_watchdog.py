@@ -12,11 +12,11 @@ SECONDS = 0.3
 
 
 async def block() -> None:
-    time.sleep(SECONDS)  # noqa: ASYNC251 (that is what is to be found)
+    time.sleep(SECONDS)  # noqa: ASYNC251 (the watchdog has to log it)
 
 
 @pytest.mark.parametrize(("debug", "lines"), [(True, 1), (False, 0)])
-async def test_says_where_the_loop_was_blocked_in_development(
+async def test_watchdog_logs_the_blocking_call_only_with_debug(
     caplog: pytest.LogCaptureFixture, debug: bool, lines: int
 ) -> None:
     with override_settings(DEBUG=debug):
@@ -29,7 +29,7 @@ async def test_says_where_the_loop_was_blocked_in_development(
     assert caplog.text.count("in block\n    time.sleep(SECONDS)") == lines
 
 
-async def test_has_nothing_to_say_of_a_loop_that_waits(caplog: pytest.LogCaptureFixture) -> None:
+async def test_watchdog_does_not_log_an_idle_loop(caplog: pytest.LogCaptureFixture) -> None:
     with override_settings(DEBUG=True):
         async with watched_loop():
             await asyncio.sleep(SECONDS)

@@ -1,4 +1,4 @@
-"""Bodies that are too long, too slow, or never end."""
+"""The limits of size and time for request bodies."""
 
 import asyncio
 import json
@@ -16,77 +16,77 @@ LONG = b"x" * 1001
 
 @pytest.fixture(autouse=True)
 def limits() -> Iterator[None]:
-    """Set limits that a test soon reaches, and have small bodies written to disk."""
+    """Set low limits, and write bodies of more than 10 bytes to disk."""
     with override_settings(REQUEST_MAX_SIZE=1000, REQUEST_BODY_TIMEOUT=0.05, FILE_UPLOAD_MAX_MEMORY_SIZE=10):
         yield
 
 
 def part(body: bytes, more: bool = True) -> dict[str, Any]:
-    """Return a part of a body, as a server hands it over."""
+    """Return the message for a part of a body."""
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-async def answer(*messages: dict[str, Any], **headers: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
-    """Hand over what a server would, and then nothing; return the status, the headers and the body of the answer."""
-    coming = list(messages)
+async def post(*messages: dict[str, Any], **headers: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Post a body in these messages, of which the last may be missing. Return the status, headers and response body."""
+    unread = list(messages)
     sent: list[Any] = []
 
     async def receive() -> dict[str, Any]:
-        if not coming:
+        if not unread:
             await asyncio.sleep(60)
-        return coming.pop(0)
+        return unread.pop(0)
 
     async def send(message: Any) -> None:
         sent.append(message)
         if message["type"] == "http.response.body" and message.get("more_body"):
-            coming.append({"type": "http.disconnect"})
+            unread.append({"type": "http.disconnect"})
 
-    told = [(name.replace("_", "-").encode(), value) for name, value in headers.items()]
+    extra = [(name.replace("_", "-").encode(), value) for name, value in headers.items()]
     scope = {
         "type": "http",
         "method": "POST",
         "path": "/health/live",
         "http_version": "1.1",
         "query_string": b"",
-        "headers": [(b"host", b"testserver"), *told],
+        "headers": [(b"host", b"testserver"), *extra],
     }
     await Handler()(scope, receive, send)
-    assert not coming, "the answer does not wait for what comes"
+    assert not unread, "the handler does not read the rest of the body"
     body = b"".join(message["body"] for message in sent[1:])
     return sent[0]["status"], dict(sent[0]["headers"]), body
 
 
-async def test_a_body_that_says_that_it_is_too_long_is_not_read() -> None:
+async def test_content_length_above_the_limit_is_413_without_reading_the_body() -> None:
     for length in (b"1001", b"9" * 5000):
-        status, headers, body = await answer(content_length=length)
+        status, headers, body = await post(content_length=length)
 
         assert status == 413
         assert headers[b"connection"] == b"close"
         assert json.loads(body) == {"error": "The body is longer than 1000 bytes."}
 
 
-async def test_a_body_that_grows_too_long_is_read_no_further() -> None:
+async def test_chunked_body_above_the_limit_is_413() -> None:
     parts = [part(LONG[:500]), part(LONG[500:])]
-    assert (await answer(*parts, transfer_encoding=b"chunked"))[0] == 413
-    assert (await answer(part(LONG, more=False), transfer_encoding=b"chunked"))[0] == 413
-    # Nor from a server that has said nothing of it.
-    assert (await answer(*parts))[0] == 413
+    assert (await post(*parts, transfer_encoding=b"chunked"))[0] == 413
+    assert (await post(part(LONG, more=False), transfer_encoding=b"chunked"))[0] == 413
+    # A server may not pass the header on.
+    assert (await post(*parts))[0] == 413
 
 
-async def test_a_body_that_stays_away_is_not_waited_for() -> None:
-    assert (await answer(content_length=b"10"))[0] == 408
-    assert (await answer(part(b"hello"), content_length=b"10"))[0] == 408
+async def test_late_body_is_408() -> None:
+    assert (await post(content_length=b"10"))[0] == 408
+    assert (await post(part(b"hello"), content_length=b"10"))[0] == 408
 
 
-async def test_a_body_of_many_parts_arrives_whole() -> None:
-    # CSRF's refusal comes from the middleware: the body was read.
+async def test_body_of_many_parts_is_read_completely() -> None:
+    # The 403 comes from the CSRF check, after the body was read.
     parts = [part(b"x" * 100) for _ in range(9)]
-    assert (await answer(*parts, part(b"x" * 100, more=False), content_length=b"1000"))[0] == 403
+    assert (await post(*parts, part(b"x" * 100, more=False), content_length=b"1000"))[0] == 403
 
 
-async def test_a_body_that_cannot_be_stored_is_a_503(caplog: pytest.LogCaptureFixture) -> None:
+async def test_body_that_cannot_be_stored_is_503_and_logs_the_reason(caplog: pytest.LogCaptureFixture) -> None:
     with mock.patch("tempfile.TemporaryFile", side_effect=FileNotFoundError("No usable temporary directory found")):
-        status, headers, body = await answer(part(LONG[:5]), part(LONG[:500]))
+        status, headers, body = await post(part(LONG[:5]), part(LONG[:500]))
 
     assert (status, headers[b"retry-after"]) == (503, b"30")
     assert json.loads(body) == {"error": "The body cannot be stored. Try again in a moment."}
@@ -98,7 +98,7 @@ async def test_a_body_that_cannot_be_stored_is_a_503(caplog: pytest.LogCaptureFi
     assert record.exc_info is None
 
 
-async def test_a_browser_is_answered_in_html() -> None:
-    _, headers, body = await answer(content_length=b"1001", accept=b"text/html,*/*")
+async def test_refused_body_of_a_browser_gets_an_html_page() -> None:
+    _, headers, body = await post(content_length=b"1001", accept=b"text/html,*/*")
     assert headers[b"content-type"].startswith(b"text/html")
     assert b"<p>The body is longer than 1000 bytes.</p>" in body

@@ -1,4 +1,4 @@
-"""The headers that restrict browsers, on each kind of response."""
+"""The response headers that restrict browsers."""
 
 import pytest
 from django.contrib.auth import alogout
@@ -11,11 +11,11 @@ from runtime.requests.errors import refusal
 from runtime.tests.service import User
 
 
-async def passed_through(view: HttpResponse) -> HttpResponse:
-    """Return a response as the middleware passes it on."""
+async def process(view_response: HttpResponse) -> HttpResponse:
+    """Return the view's response with the headers of the middleware."""
 
     async def get_response(request: HttpRequest) -> HttpResponse:
-        return view
+        return view_response
 
     response: HttpResponse = await BrowserPolicyMiddleware(get_response)(AsyncRequestFactory().get("/"))  # type: ignore[misc]
     return response
@@ -41,14 +41,14 @@ class BrowserPolicyTests(TestCase):
         assert "camera=()" in response.headers["Permissions-Policy"]
         assert "default-src 'none'" in response.headers["Content-Security-Policy"]
 
-    async def test_a_logout_clears_what_the_browser_has_stored(self) -> None:
+    async def test_logout_clears_the_browsers_cache_and_storage(self) -> None:
         await self.async_client.aforce_login(await User.objects.acreate_superuser("ada", password="a secret"))
 
         response = await self.async_client.post("/admin/logout/")
 
         assert response.headers["Clear-Site-Data"] == '"cache", "storage"'
 
-    async def test_so_does_a_logout_in_code(self) -> None:
+    async def test_alogout_clears_the_browsers_cache_and_storage(self) -> None:
         async def get_response(request: HttpRequest) -> HttpResponse:
             request.session = SessionStore()
             await alogout(request)
@@ -59,23 +59,23 @@ class BrowserPolicyTests(TestCase):
         assert response.headers["Clear-Site-Data"] == '"cache", "storage"'
 
 
-def test_an_early_refusal_has_the_headers() -> None:
+def test_refusal_before_the_middleware_has_the_headers() -> None:
     response = refusal(413, "The body is too long.")
 
     assert "camera=()" in response.headers["Permissions-Policy"]
     assert "default-src 'none'" in response.headers["Content-Security-Policy"]
 
 
-async def test_a_header_of_a_view_stays() -> None:
-    response = await passed_through(HttpResponse(headers={"Cross-Origin-Resource-Policy": "cross-origin"}))
+async def test_header_of_a_view_is_not_replaced() -> None:
+    response = await process(HttpResponse(headers={"Cross-Origin-Resource-Policy": "cross-origin"}))
 
     assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
 
 
 @pytest.mark.parametrize("feature", ["camera", "autoplay"])
-async def test_settings_allow_a_feature(feature: str) -> None:
+async def test_permissions_policy_setting_allows_a_feature(feature: str) -> None:
     with override_settings(PERMISSIONS_POLICY={feature: "(self)"}):
-        response = await passed_through(HttpResponse())
+        response = await process(HttpResponse())
 
     assert f"{feature}=(self)" in response.headers["Permissions-Policy"]
     assert "microphone=()" in response.headers["Permissions-Policy"]

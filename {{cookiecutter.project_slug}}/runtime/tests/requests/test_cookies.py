@@ -1,4 +1,4 @@
-"""Cookies that no other host of the domain can set."""
+"""Cookies with the prefix `__Host-`."""
 
 from typing import Any
 
@@ -19,8 +19,8 @@ PRODUCTION: dict[str, Any] = {
 }
 
 
-def found(**settings: Any) -> list[str]:
-    """Return what the check finds with some settings."""
+def run_check(**settings: Any) -> list[str]:
+    """Return the messages of the check with these settings."""
     with override_settings(**settings):
         return [message.msg for message in checks.run_checks(tags=["runtime"]) if message.id == "runtime.E020"]
 
@@ -36,16 +36,16 @@ def found(**settings: Any) -> list[str]:
         ("CSRF_COOKIE_SECURE", False),
     ],
 )
-def test_a_setting_that_browsers_do_not_accept_is_an_error(setting: str, value: object) -> None:
-    [message] = found(**PRODUCTION | {setting: value})
+def test_check_cookies_reports_a_setting_that_contradicts_the_prefix(setting: str, value: object) -> None:
+    [message] = run_check(**PRODUCTION | {setting: value})
 
     assert message.startswith(f"{setting} is {value!r}")
-    assert not found(**PRODUCTION)
-    assert not found(**{setting: value})
+    assert not run_check(**PRODUCTION)
+    assert not run_check(**{setting: value})
 
 
 @override_settings(**PRODUCTION)
-def test_messages_are_in_such_a_cookie() -> None:
+def test_host_message_storage_sets_a_prefixed_secure_cookie() -> None:
     request = RequestFactory().get("/")
     request.session = SessionStore()
     request._messages = HostMessageStorage(request)

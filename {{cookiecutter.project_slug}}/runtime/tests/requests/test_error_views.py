@@ -1,4 +1,4 @@
-"""Errors: JSON for clients of the API, whatever they accept, and pages elsewhere."""
+"""The error views: JSON below the API's paths for every client, and HTML pages elsewhere."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ async def fail(request: HttpRequest, error: str) -> HttpResponse:
 
 
 class FailingURLs:
-    """URLs whose views fail, and the views that answer then."""
+    """A URLconf of failing views with the error views."""
 
     urlpatterns = (path("api/fail/<error>/", fail), path("fail/<error>/", fail))
     handler400, handler403 = error_views.bad_request, error_views.permission_denied
@@ -36,13 +36,13 @@ class FailingURLs:
 
 @pytest.fixture
 def client() -> Iterator[AsyncClient]:
-    """A client that gets responses to exceptions, as real ones do."""
+    """A client that gets an error response when a view raises an exception."""
     with override_settings(ROOT_URLCONF=FailingURLs):
         yield AsyncClient(raise_request_exception=False, enforce_csrf_checks=True, headers=HTML)
 
 
 @pytest.mark.parametrize("error", ERRORS)
-async def test_an_exception_is_json_below_the_api(client: AsyncClient, error: str) -> None:
+async def test_exception_below_the_api_is_json(client: AsyncClient, error: str) -> None:
     _, status, message = ERRORS[error]
 
     response = await client.get(f"/api/fail/{error}/")
@@ -51,7 +51,7 @@ async def test_an_exception_is_json_below_the_api(client: AsyncClient, error: st
 
 
 @pytest.mark.parametrize("error", ERRORS)
-async def test_an_exception_is_a_page_elsewhere(client: AsyncClient, error: str) -> None:
+async def test_exception_outside_the_api_is_an_html_page(client: AsyncClient, error: str) -> None:
     response = await client.get(f"/fail/{error}/")
 
     assert response.status_code == ERRORS[error][1]
@@ -59,7 +59,7 @@ async def test_an_exception_is_a_page_elsewhere(client: AsyncClient, error: str)
 
 
 @pytest.mark.parametrize(("target", "is_json"), [("/api/fail/bad/", True), ("/fail/bad/", False)])
-async def test_a_missing_csrf_token(client: AsyncClient, target: str, is_json: bool) -> None:
+async def test_missing_csrf_token_is_403_as_json_or_html(client: AsyncClient, target: str, is_json: bool) -> None:
     response = await client.post(target)
 
     assert response.status_code == 403
@@ -71,20 +71,20 @@ async def test_a_missing_csrf_token(client: AsyncClient, target: str, is_json: b
 
 @pytest.mark.parametrize("debug", [True, False])
 @pytest.mark.parametrize("target", ["/api/nowhere", "/api/nowhere/"])
-async def test_an_unknown_path_is_json_with_debug_too(target: str, debug: bool) -> None:
+async def test_unknown_path_below_the_api_is_json_even_with_debug(target: str, debug: bool) -> None:
     response = await get(target, debug=debug)
 
     assert (response.status_code, response.json()) == (404, {"error": f"There is nothing at {target}."})
 
 
 @pytest.mark.parametrize("debug", [True, False])
-async def test_a_raised_404_is_json_with_debug_too(debug: bool) -> None:
+async def test_http404_below_the_api_is_json_even_with_debug(debug: bool) -> None:
     response = await get("/api/fail/missing/", debug=debug, ROOT_URLCONF=FailingURLs)
 
     assert (response.status_code, response.json()) == (404, {"error": "No such chair."})
 
 
-async def test_debug_shows_unknown_paths_elsewhere() -> None:
+async def test_unknown_path_outside_the_api_is_djangos_debug_page_with_debug() -> None:
     response = await get("/nowhere", debug=True)
 
     assert response.status_code == 404
@@ -94,14 +94,14 @@ async def test_debug_shows_unknown_paths_elsewhere() -> None:
 
 
 @pytest.mark.parametrize("debug", [True, False])
-async def test_a_slash_is_still_appended(debug: bool) -> None:
+async def test_missing_slash_redirects_below_the_api(debug: bool) -> None:
     response = await get("/api/fail/bad", debug=debug, ROOT_URLCONF=FailingURLs)
 
     assert (response.status_code, response.headers["Location"]) == (301, "/api/fail/bad/")
 
 
 async def get(target: str, debug: bool, **settings: Any) -> httpx.Response:
-    """Return what the whole application answers a browser."""
+    """Return the response of the whole application to a browser."""
     transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
     with override_settings(DEBUG=debug, **settings):
         async with (

@@ -1,9 +1,9 @@
-"""Error responses that are made before any middleware."""
+"""Error responses to requests that never reach the middleware."""
 
 from runtime.requests.errors import as_http1, refusal
 
 
-def test_a_refusal_has_the_headers_of_every_response() -> None:
+def test_refusal_has_the_headers_of_the_middleware() -> None:
     response = refusal(413, "The body is too long.")
     assert response.headers["X-Frame-Options"] == "DENY"
     assert response.headers["X-Content-Type-Options"] == "nosniff"

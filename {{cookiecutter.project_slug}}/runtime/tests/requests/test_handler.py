@@ -1,4 +1,4 @@
-"""A request's way through the handler: its time limit, and what a view finds that outlives its request."""
+"""The handler: the time limit of a request, and a view that still runs after its request."""
 
 import asyncio
 import threading
@@ -19,26 +19,26 @@ from runtime.requests.handler import Handler
 from runtime.threads.middleware import WorkerThreadMiddleware
 from runtime.threads.pool import get_worker_pool
 
-SECONDS = 5.0
+TIMEOUT = 5.0  # seconds
 
 started, release, ended = threading.Event(), threading.Event(), threading.Event()
-found: list[object] = []
+bodies: list[object] = []
 
 
 @csrf_exempt
 def read_late(request: HttpRequest) -> HttpResponse:
-    """Read the body when the test says so, and then fail."""
+    """Read the body when the test allows it, and then raise an exception."""
     started.set()
-    release.wait(SECONDS)
+    release.wait(TIMEOUT)
     try:
-        found.append(request.body)
+        bodies.append(request.body)
     finally:
         ended.set()
     raise ZeroDivisionError
 
 
 async def wait(request: HttpRequest) -> HttpResponse:
-    """Wait for ever."""
+    """Wait forever."""
     await asyncio.Event().wait()
     return HttpResponse("never")
 
@@ -50,7 +50,7 @@ async def time_out(request: HttpRequest) -> HttpResponse:
 
 
 def slow_middleware(get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> object:
-    """Wait for ever after the view."""
+    """Wait forever after the view."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         await get_response(request)
@@ -64,7 +64,7 @@ slow_middleware.sync_capable = False
 
 
 def sync_middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> object:
-    """Do nothing, in a thread."""
+    """Call the view from a thread."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         return get_response(request)
@@ -73,7 +73,7 @@ def sync_middleware(get_response: Callable[[HttpRequest], HttpResponseBase]) -> 
 
 
 def plain(request: HttpRequest) -> HttpResponse:
-    """Answer at once."""
+    """Return a response without waiting."""
     return HttpResponse("done")
 
 
@@ -85,26 +85,26 @@ def views() -> Iterator[None]:
     """Serve the views above."""
     for event in (started, release, ended):
         event.clear()
-    found.clear()
-    with override_settings(ROOT_URLCONF=__name__, REQUEST_TIMEOUT=SECONDS, MIDDLEWARE=[]):
+    bodies.clear()
+    with override_settings(ROOT_URLCONF=__name__, REQUEST_TIMEOUT=TIMEOUT, MIDDLEWARE=[]):
         yield
         release.set()
-    # It was found for the tests' own middleware.
+    # It cached the middleware of a test.
     header_middleware.cache_clear()
 
 
-async def ask(path: str, leaves: Callable[[], object] | None = None) -> list[Any]:
-    """Return what is sent to a client that posts a body and, perhaps, leaves when a function in a thread returns."""
-    coming: list[dict[str, object]] = [{"type": "http.request", "body": b"a body"}]
+async def post(path: str, wait_for_disconnect: Callable[[], object] | None = None) -> list[Any]:
+    """Post a body, and disconnect when a function in a thread returns. Return the messages sent to the client."""
+    unread: list[dict[str, object]] = [{"type": "http.request", "body": b"a body"}]
     sent: list[Any] = []
 
     async def receive() -> dict[str, object]:
-        if coming:
-            return coming.pop(0)
-        if leaves is None:
+        if unread:
+            return unread.pop(0)
+        if wait_for_disconnect is None:
             await asyncio.Event().wait()
         else:
-            await asyncio.to_thread(leaves)
+            await asyncio.to_thread(wait_for_disconnect)
         return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
@@ -122,30 +122,32 @@ async def ask(path: str, leaves: Callable[[], object] | None = None) -> list[Any
     return sent
 
 
-@pytest.mark.parametrize("leaves", [True, False])
-async def test_a_view_that_outlives_its_request_finds_its_body(leaves: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("disconnects", [True, False])
+async def test_view_that_outlives_its_request_can_read_the_body(
+    disconnects: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     finished: list[bool] = []
-    told = threading.Event()
+    signal_sent = threading.Event()
 
-    def note_finished(**kwargs: object) -> None:
+    def record_finished(**kwargs: object) -> None:
         finished.append(ended.is_set())
-        told.set()
+        signal_sent.set()
 
-    request_finished.connect(note_finished)
+    request_finished.connect(record_finished)
     try:
-        with override_settings(REQUEST_TIMEOUT=SECONDS if leaves else 0.05):
-            sent = await ask("/read_late", leaves=(lambda: started.wait(SECONDS)) if leaves else None)
-        assert [message.get("status") for message in sent[:1]] == ([] if leaves else [504])
+        with override_settings(REQUEST_TIMEOUT=TIMEOUT if disconnects else 0.05):
+            sent = await post("/read_late", (lambda: started.wait(TIMEOUT)) if disconnects else None)
+        assert [message.get("status") for message in sent[:1]] == ([] if disconnects else [504])
         assert not finished
         release.set()
-        assert await asyncio.to_thread(told.wait, SECONDS)
+        assert await asyncio.to_thread(signal_sent.wait, TIMEOUT)
     finally:
-        request_finished.disconnect(note_finished)
+        request_finished.disconnect(record_finished)
 
-    assert found == [b"a body"]
+    assert bodies == [b"a body"]
     assert finished == [True]
-    # It is logged after the request has finished, by the same thread.
-    assert await asyncio.to_thread(get_worker_pool().drain, SECONDS)
+    # The same thread logs the exception after it has sent the signal.
+    assert await asyncio.to_thread(get_worker_pool().drain, TIMEOUT)
     assert "A blocking call failed after its request was cancelled" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 
@@ -153,51 +155,54 @@ async def test_a_view_that_outlives_its_request_finds_its_body(leaves: bool, cap
 @pytest.mark.parametrize(
     ("path", "middleware"), [("/wait", []), ("/plain", [f"{__name__}.slow_middleware"])], ids=["view", "middleware"]
 )
-async def test_the_time_limit_holds(path: str, middleware: list[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_request_after_its_time_limit_is_504(
+    path: str, middleware: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
     with override_settings(REQUEST_TIMEOUT=0.05, MIDDLEWARE=middleware):
-        sent = await ask(path)
+        sent = await post(path)
 
     assert sent[0]["status"] == 504
-    assert [record.getMessage() for record in caplog.records] == [f"Gateway Timeout: {path}: not done in 0.05 s"]
+    [record] = caplog.records
+    assert record.getMessage() == f"Gateway Timeout: {path}: no response within 0.05 s (REQUEST_TIMEOUT)"
 
 
-async def test_the_time_limit_holds_for_a_blocking_view_below_synchronous_middleware() -> None:
+async def test_blocking_view_below_synchronous_middleware_is_504_after_its_time_limit() -> None:
     with override_settings(REQUEST_TIMEOUT=0.05, MIDDLEWARE=[f"{__name__}.sync_middleware"]):
-        sent = await ask("/read_late")
+        sent = await post("/read_late")
 
     # The view still waits for the test.
     assert not ended.is_set()
     assert sent[0]["status"] == 504
 
 
-async def test_a_timeout_of_the_view_itself_is_an_error_of_the_view(caplog: pytest.LogCaptureFixture) -> None:
-    sent = await ask("/time_out")
+async def test_timeout_error_of_a_view_is_500(caplog: pytest.LogCaptureFixture) -> None:
+    sent = await post("/time_out")
 
     assert sent[0]["status"] == 500
     assert "TimeoutError" in caplog.text
 
 
-async def test_a_request_that_ends_in_time_is_not_cancelled_later() -> None:
+async def test_request_that_ends_in_time_is_not_cancelled_later() -> None:
     with override_settings(REQUEST_TIMEOUT=0.5):
-        assert (await ask("/plain"))[0]["status"] == 200
+        assert (await post("/plain"))[0]["status"] == 200
     task = asyncio.current_task()
     assert task is not None
     assert not task.cancelling()
 
 
-async def test_a_view_that_answers_while_its_thread_is_busy_keeps_the_request_open(
+async def test_request_with_a_running_call_stays_open_after_the_response(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def leave_a_call_behind(request: HttpRequest) -> HttpResponse:
         call = asyncio.create_task(sync_to_async(read_late)(request))
-        await asyncio.to_thread(started.wait, SECONDS)
+        await asyncio.to_thread(started.wait, TIMEOUT)
         call.cancel()
         return HttpResponse("done")
 
     monkeypatch.setattr(f"{__name__}.urlpatterns", [path("left", csrf_exempt(leave_a_call_behind))])
-    sent = await ask("/left")
+    sent = await post("/left")
     release.set()
-    await asyncio.to_thread(ended.wait, SECONDS)
+    await asyncio.to_thread(ended.wait, TIMEOUT)
 
     assert sent[0]["status"] == 200
-    assert found == [b"a body"]
+    assert bodies == [b"a body"]

@@ -1,4 +1,4 @@
-"""A request's ID, on its way through the service."""
+"""The ID of a request, in its response and in log lines."""
 
 import logging
 import re
@@ -11,38 +11,38 @@ from django.test import Client, RequestFactory, SimpleTestCase
 from runtime.requests.request_id import RequestIDFilter, RequestIDMiddleware
 from runtime.tests.service import application
 
-MADE = r"[0-9a-f]{32}"
+GENERATED = r"[0-9a-f]{32}"
 
 
 class MiddlewareTests(SimpleTestCase):
-    async def test_makes_an_id_for_each_request(self) -> None:
+    async def test_request_without_an_id_gets_a_new_one(self) -> None:
         first, second = [await self.async_client.get("/health/live") for _ in range(2)]
 
-        assert re.fullmatch(MADE, first.headers["X-Request-ID"])
+        assert re.fullmatch(GENERATED, first.headers["X-Request-ID"])
         assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
 
-    async def test_keeps_the_id_that_a_request_came_with(self) -> None:
+    async def test_acceptable_id_of_a_request_is_kept(self) -> None:
         response = await self.async_client.get("/health/live", headers={"X-Request-ID": "from-the.proxy_1"})
 
         assert response.headers["X-Request-ID"] == "from-the.proxy_1"
 
-    async def test_replaces_an_id_that_could_forge_a_log_line(self) -> None:
+    async def test_id_that_could_forge_a_log_line_is_replaced(self) -> None:
         for forged in ("two\nlines", "x" * 129, "spa ce", "<b>"):
             response = await self.async_client.get("/health/live", headers={"X-Request-ID": forged})
 
-            assert re.fullmatch(MADE, response.headers["X-Request-ID"])
+            assert re.fullmatch(GENERATED, response.headers["X-Request-ID"])
 
-    async def test_says_how_long_the_response_took(self) -> None:
+    async def test_server_timing_has_the_milliseconds_of_the_response(self) -> None:
         response = await self.async_client.get("/health/live")
 
         assert re.fullmatch(r"total;dur=\d+\.\d", response.headers["Server-Timing"])
 
-    def test_works_without_an_event_loop(self) -> None:
+    def test_synchronous_test_client_gets_the_id(self) -> None:
         response = Client(headers={"X-Request-ID": "sync"}).get("/health/live")
 
         assert response.headers["X-Request-ID"] == "sync"
 
-    async def test_every_log_line_has_the_id(self) -> None:
+    async def test_log_record_of_an_error_response_has_the_id(self) -> None:
         transport = httpx.ASGITransport(application)  # type: ignore[arg-type]
         async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
             with self.assertLogs("django.request", logging.WARNING) as logs:
@@ -53,24 +53,24 @@ class MiddlewareTests(SimpleTestCase):
         assert record.request_id == "lost"
 
 
-def test_a_synchronous_view_logs_in_its_request_and_nothing_after_it_does() -> None:
-    seen = []
+def test_log_record_has_the_id_only_during_a_synchronous_request() -> None:
+    ids = []
 
     def view(request: HttpRequest) -> HttpResponse:
-        seen.append(logged_id())
+        ids.append(logged_id())
         return HttpResponse()
 
-    def handle_one() -> None:
-        seen.append(logged_id())
+    def handle_request() -> None:
+        ids.append(logged_id())
         RequestIDMiddleware(view)(RequestFactory(headers={"X-Request-ID": "inside"}).get("/"))
-        seen.append(logged_id())
+        ids.append(logged_id())
 
-    Context().run(handle_one)
-    assert seen == ["-", "inside", "-"]
+    Context().run(handle_request)
+    assert ids == ["-", "inside", "-"]
 
 
 def logged_id() -> object:
-    """Return the ID that a line logged now would have."""
+    """Return the ID of a log record that is created now."""
     record = logging.makeLogRecord({})
     assert RequestIDFilter().filter(record)
     return record.request_id

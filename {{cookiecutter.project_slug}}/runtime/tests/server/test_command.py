@@ -1,4 +1,4 @@
-"""The command `python -m runtime.server`: its arguments, and the server that it calls."""
+"""The command `python -m runtime.server`: its arguments, and the server that it starts."""
 
 import sys
 from types import SimpleNamespace
@@ -11,7 +11,9 @@ from runtime import server
 from runtime.server import __main__ as command
 
 
-def test_serves_at_the_address_of_the_command_line(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_serves_at_the_address_of_its_arguments(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", ["server", "--host", "0.0.0.0", "--port", "9000"])  # noqa: S104
     settings.WEB_CONCURRENCY = 3
 
@@ -20,7 +22,7 @@ def test_serves_at_the_address_of_the_command_line(settings: LazySettings, monke
     serve.assert_called_once_with("0.0.0.0", 9000, 3)  # noqa: S104
 
 
-def test_without_web_concurrency_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_without_web_concurrency_runs_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["server"])
     monkeypatch.setattr(command, "settings", SimpleNamespace(LOGGING_CONFIG=None, LOGGING={}))
 
@@ -29,7 +31,7 @@ def test_without_web_concurrency_there_is_one_process(monkeypatch: pytest.Monkey
     serve.assert_called_once_with("127.0.0.1", 8000, 1)
 
 
-def test_the_settings_name_the_server_and_the_application(settings: LazySettings) -> None:
+def test_serve_uses_the_server_and_application_of_the_settings(settings: LazySettings) -> None:
     settings.ASGI_SERVER = "runtime.server.chosen"
     settings.ASGI_APPLICATION = "config.asgi.application"
     chosen = mock.Mock()
@@ -39,7 +41,7 @@ def test_the_settings_name_the_server_and_the_application(settings: LazySettings
     chosen.serve.assert_called_once_with("config.asgi:application", "127.0.0.1", 8000, 2)
 
 
-def test_an_invalid_port_is_refused_in_one_line(
+def test_command_with_an_invalid_port_exits_with_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["server", "--port", "http"])

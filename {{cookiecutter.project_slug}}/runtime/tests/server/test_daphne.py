@@ -1,4 +1,4 @@
-"""Daphne's connections: slow and large requests, clients that stop reading, applications that fail."""
+"""Daphne's connections: slow and large requests, clients that stop reading, and failing applications."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ GET = b"GET / HTTP/1.1\r\nHost: testserver\r\n\r\n"
 
 
 class Transport(StringTransport):
-    """A connection to a client that may not read."""
+    """A transport whose `_tempDataLen` a test sets to the number of unsent bytes."""
 
     dataBuffer, offset, _tempDataLen = b"", 0, 0  # noqa: N815
 
@@ -44,8 +44,8 @@ def connect(application: Any = None, clock: Clock | None = None) -> tuple[Any, A
     return connection, transport
 
 
-def answered(*parts: bytes) -> bytes:
-    """Send the parts of a request, a second apart, and nothing for a minute; return what comes until it is closed."""
+def response_to(*parts: bytes) -> bytes:
+    """Send the parts of a request, one each second, and then nothing for a minute. Return the response."""
     clock = Clock()
     connection, transport = connect(clock=clock)
     for part in parts:
@@ -57,38 +57,41 @@ def answered(*parts: bytes) -> bytes:
     return bytes(transport.value())
 
 
-def test_a_request_that_does_not_end_is_not_waited_for() -> None:
-    assert answered(b"POST /").startswith(b"HTTP/1.1 408 ")
-    # Nor if they go on.
-    assert answered(POST, b"X-A: ", *[b"a"] * 20).startswith(b"HTTP/1.1 408 ")
-    assert answered() == b""
+def test_late_headers_are_408_and_a_silent_client_is_disconnected() -> None:
+    assert response_to(b"POST /").startswith(b"HTTP/1.1 408 ")
+    # A byte each second does not extend the timeout.
+    assert response_to(POST, b"X-A: ", *[b"a"] * 20).startswith(b"HTTP/1.1 408 ")
+    assert response_to() == b""
 
 
-def test_a_body_that_does_not_come_is_not_waited_for() -> None:
-    assert answered(POST + b"Content-Length: 10\r\n\r\n", b"hello").startswith(b"HTTP/1.1 408 ")
+def test_late_body_is_408() -> None:
+    assert response_to(POST + b"Content-Length: 10\r\n\r\n", b"hello").startswith(b"HTTP/1.1 408 ")
 
 
-def test_what_is_too_long_is_refused() -> None:
-    assert answered(POST + b"X-A: " + b"a" * 20_000).startswith(b"HTTP/1.1 431 ")
+def test_long_headers_are_431() -> None:
+    assert response_to(POST + b"X-A: " + b"a" * 20_000).startswith(b"HTTP/1.1 431 ")
+
+
+def test_body_above_the_limit_is_413() -> None:
     with override_settings(REQUEST_MAX_SIZE=100):
-        assert answered(POST + b"Content-Length: 101\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+        assert response_to(POST + b"Content-Length: 101\r\n\r\n").startswith(b"HTTP/1.1 413 ")
         chunk = b"40\r\n" + b"x" * 64 + b"\r\n"
-        assert answered(POST + b"Transfer-Encoding: chunked\r\n\r\n", chunk, chunk).startswith(b"HTTP/1.1 413 ")
+        assert response_to(POST + b"Transfer-Encoding: chunked\r\n\r\n", chunk, chunk).startswith(b"HTTP/1.1 413 ")
 
 
-def test_nothing_is_parsed_after_a_refusal() -> None:
-    for sent in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\nHost: testserver\r\n\r\n"):
-        received = answered(sent + GET)
+def test_malformed_request_is_400_and_ends_the_parsing() -> None:
+    for malformed in (b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\nHost: testserver\r\n\r\n"):
+        received = response_to(malformed + GET)
         assert received.startswith(b"HTTP/1.1 400 ")
         assert received.count(b"HTTP/1.1") == 1
 
 
-def test_a_body_that_cannot_be_stored_is_refused() -> None:
+def test_body_that_cannot_be_stored_is_503() -> None:
     with (
         override_settings(FILE_UPLOAD_MAX_MEMORY_SIZE=10),
         mock.patch("tempfile.TemporaryFile", side_effect=FileNotFoundError("no directory")),
     ):
-        assert answered(POST + b"Content-Length: 20\r\n\r\n", b"a" * 15, b"a" * 5).startswith(b"HTTP/1.1 503 ")
+        assert response_to(POST + b"Content-Length: 20\r\n\r\n", b"a" * 15, b"a" * 5).startswith(b"HTTP/1.1 503 ")
 
 
 async def settle() -> None:
@@ -97,17 +100,17 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
-async def test_an_application_waits_for_its_client() -> None:
-    sent: list[Any] = []
+async def test_application_waits_for_a_slow_client_until_the_write_timeout() -> None:
+    events: list[Any] = []
 
     async def application(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
         await send({"type": "http.response.start", "status": 200})
         for number in range(3):
             await send({"type": "http.response.body", "body": b"x", "more_body": True})
-            sent.append(number)
+            events.append(number)
         await receive()
         assert (await receive())["type"] == "http.disconnect"
-        sent.append("left")
+        events.append("disconnected")
 
     clock = Clock()
     connection, transport = connect(application, clock)
@@ -115,13 +118,13 @@ async def test_an_application_waits_for_its_client() -> None:
     connection.pauseProducing()
     transport._tempDataLen = 10
     await settle()
-    assert sent == []
+    assert events == []
     # The client has read a part.
     transport._tempDataLen = 0
     connection.resumeProducing()
     await settle()
-    assert sent == [0, 1, 2]
-    # It reads some more, and then nothing.
+    assert events == [0, 1, 2]
+    # The client reads another part, and then nothing.
     transport._tempDataLen = 10
     connection.pauseProducing()
     clock.advance(29)
@@ -132,10 +135,10 @@ async def test_an_application_waits_for_its_client() -> None:
     assert transport.disconnected
     connection.connectionLost(Failure(ConnectionDone()))
     await settle()
-    assert sent == [0, 1, 2, "left"]
+    assert events == [0, 1, 2, "disconnected"]
 
 
-async def test_a_pipelined_request_waits_for_the_client() -> None:
+async def test_pipelined_request_waits_until_the_client_has_read_the_response() -> None:
     async def application(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
         await send({"type": "http.response.start", "status": 204})
         await send({"type": "http.response.body"})
@@ -150,10 +153,10 @@ async def test_a_pipelined_request_waits_for_the_client() -> None:
     assert transport.value().count(b"HTTP/1.1 204 ") == 3
 
 
-@pytest.mark.parametrize("has_begun", [True, False])
-async def test_the_error_of_an_application_ends_its_response(has_begun: bool, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("started", [True, False])
+async def test_exception_of_an_application_ends_its_response(started: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def application(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
-        if has_begun:
+        if started:
             await send({"type": "http.response.start", "status": 200})
             await send({"type": "http.response.body", "body": b"x", "more_body": True})
         raise ValueError("broken")
@@ -163,7 +166,7 @@ async def test_the_error_of_an_application_ends_its_response(has_begun: bool, ca
     connection.dataReceived(GET)
     await settle()
     assert transport.disconnecting
-    assert transport.value().startswith(b"HTTP/1.1 200 " if has_begun else b"HTTP/1.1 500 ")
+    assert transport.value().startswith(b"HTTP/1.1 200 " if started else b"HTTP/1.1 500 ")
     assert not transport.value().endswith(b"0\r\n\r\n")
     connection.connectionLost(Failure(ConnectionDone()))
     with mock.patch("daphne.server.reactor") as reactor:
@@ -173,6 +176,6 @@ async def test_the_error_of_an_application_ends_its_response(has_begun: bool, ca
     assert [record.getMessage() for record in caplog.records] == ["Exception inside application: broken"]
 
 
-def test_several_worker_processes_are_refused() -> None:
+def test_serve_refuses_several_worker_processes() -> None:
     with pytest.raises(ValueError, match="workers=2: Daphne runs a single process"):
         daphne.serve("config.asgi:application", "127.0.0.1", 8000, 2)

@@ -1,4 +1,4 @@
-"""granian: its header timeout, and clients that stop reading."""
+"""granian: the header timeout, and clients that stop reading."""
 
 import socket
 from contextlib import suppress
@@ -11,7 +11,7 @@ from runtime.server import granian
 from runtime.server.granian_write_timeout import WriteTimeouts
 
 
-def test_granian_gets_the_header_timeout_in_milliseconds() -> None:
+def test_serve_passes_the_header_timeout_in_milliseconds() -> None:
     with mock.patch.object(granian, "MainProcess") as main_process:
         granian.serve("config.asgi:application", "127.0.0.1", 8000)
 
@@ -19,7 +19,7 @@ def test_granian_gets_the_header_timeout_in_milliseconds() -> None:
     assert options["http1_settings"].header_read_timeout == conf.HEADER_TIMEOUT * 1000
 
 
-def test_a_connection_that_is_not_read_is_cut() -> None:
+def test_connection_of_a_client_that_stops_reading_is_reset() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as client:
         connection, _ = listener.accept()
         connection.setblocking(False)
@@ -28,13 +28,13 @@ def test_a_connection_that_is_not_read_is_cut() -> None:
         with connection:
             fill(connection)
             timeouts.check(now=0)
-            # It has read something, and then nothing more.
+            # The client reads a part, and then nothing.
             client.recv(1_000_000)
             fill(connection)
             timeouts.check(now=29)
             timeouts.check(now=58)
             fill(connection)
-            # The last acknowledgment may have come after the first of these.
+            # The last acknowledgment may arrive after the first of these checks.
             for now in (60, 90, 120):
                 timeouts.check(now)
             with pytest.raises(BrokenPipeError):
@@ -44,7 +44,7 @@ def test_a_connection_that_is_not_read_is_cut() -> None:
 
 
 def fill(connection: socket.socket) -> None:
-    """Send until the connection takes no more."""
+    """Send until the connection's buffers are full."""
     with suppress(BlockingIOError):
         while connection.send(b"x" * 1_000_000):
             pass

@@ -1,4 +1,4 @@
-"""The lifespan protocol: the order of resources, and what the server hears of their exceptions."""
+"""The lifespan protocol: the order of resources, and the replies after their exceptions."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,42 +14,42 @@ SHUTDOWN = {"type": "lifespan.shutdown"}
 
 
 class Resources:
-    """Two resources that note when they open and close, and fail where they are told to."""
+    """Two resources that record when they open and close. One of these events may fail."""
 
     def __init__(self, failing: str = "") -> None:
         self.events: list[str] = []
         self.failing = failing
 
-    def note(self, event: str) -> None:
+    def record(self, event: str) -> None:
         if event == self.failing:
             raise OSError(f"{event} failed")
         self.events.append(event)
 
     @asynccontextmanager
     async def first(self) -> AsyncIterator[None]:
-        self.note("open first")
+        self.record("open first")
         yield
-        self.note("close first")
+        self.record("close first")
 
     @asynccontextmanager
     async def second(self) -> AsyncIterator[None]:
-        self.note("open second")
+        self.record("open second")
         yield
-        self.note("close second")
+        self.record("close second")
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "seen", "scope": scope["type"]})
+    await send({"type": "called", "scope": scope["type"]})
 
 
-def server(resources: Resources, scope: str = "lifespan") -> ApplicationCommunicator:
-    """Return the server's end of an application with two resources."""
+def connect(resources: Resources, scope: str = "lifespan") -> ApplicationCommunicator:
+    """Return the server's side of an application with two resources."""
     return ApplicationCommunicator(LifespanMiddleware(application, resources.first, resources.second), {"type": scope})
 
 
 async def test_resources_open_in_order_and_close_in_reverse() -> None:
     resources = Resources()
-    communicator = server(resources)
+    communicator = connect(resources)
 
     await communicator.send_input(STARTUP)
     assert await communicator.receive_output() == {"type": "lifespan.startup.complete"}
@@ -60,9 +60,9 @@ async def test_resources_open_in_order_and_close_in_reverse() -> None:
     await communicator.wait()
 
 
-async def test_a_resource_that_does_not_open_stops_the_start() -> None:
+async def test_resource_that_fails_to_open_fails_the_startup() -> None:
     resources = Resources(failing="open second")
-    communicator = server(resources)
+    communicator = connect(resources)
 
     await communicator.send_input(STARTUP)
     assert await communicator.receive_output() == {
@@ -73,9 +73,9 @@ async def test_a_resource_that_does_not_open_stops_the_start() -> None:
         await communicator.wait()
 
 
-async def test_a_resource_that_does_not_close_is_reported_and_the_others_close() -> None:
+async def test_resource_that_fails_to_close_fails_the_shutdown() -> None:
     resources = Resources(failing="close second")
-    communicator = server(resources)
+    communicator = connect(resources)
 
     await communicator.send_input(STARTUP)
     await communicator.receive_output()
@@ -88,10 +88,10 @@ async def test_a_resource_that_does_not_close_is_reported_and_the_others_close()
         await communicator.wait()
 
 
-async def test_everything_else_goes_to_the_application() -> None:
+async def test_other_scope_calls_the_application() -> None:
     resources = Resources()
-    communicator = server(resources, scope="http")
+    communicator = connect(resources, scope="http")
 
-    assert await communicator.receive_output() == {"type": "seen", "scope": "http"}
+    assert await communicator.receive_output() == {"type": "called", "scope": "http"}
     assert resources.events == []
     await communicator.wait()

@@ -1,4 +1,4 @@
-"""The phases of a graceful shutdown, and what clients see of them."""
+"""The phases of the graceful shutdown, and their effect on clients."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,33 +16,33 @@ from runtime.tests.service import application
 
 @pytest.fixture(autouse=True)
 def _long_phases(settings: LazySettings) -> None:
-    """Make the phases so long that no test reaches the next one without a signal."""
+    """Make the phases too long to end without a signal."""
     settings.SHUTDOWN_DELAY = settings.SHUTDOWN_GRACE = 600
 
 
 def phase(state: ShutdownState) -> str:
     """Return the name of the current phase."""
-    begun = [name for name in ("draining", "stopping", "deadline_passed") if getattr(state, name).is_set()]
-    return begun[-1] if begun else "serving"
+    reached = [name for name in ("draining", "stopping", "deadline_passed") if getattr(state, name).is_set()]
+    return reached[-1] if reached else "serving"
 
 
-async def sent(path: str) -> Any:
-    """Return what the application first tells the server when it answers a request."""
+async def get(path: str) -> Any:
+    """Return the first message of the response: its status and headers."""
     scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"testserver")]}
     communicator = ApplicationCommunicator(application, scope)
     await communicator.send_input({"type": "http.request"})
-    started = await communicator.receive_output()
+    response_start = await communicator.receive_output()
     await communicator.wait()
-    return started
+    return response_start
 
 
 async def events() -> AsyncIterator[int]:
-    """Yield an event, and never another one."""
+    """Yield one event, and then wait forever."""
     yield 1
     await asyncio.Event().wait()
 
 
-async def test_each_phase_ends_in_its_time(settings: LazySettings) -> None:
+async def test_each_phase_ends_after_its_time(settings: LazySettings) -> None:
     settings.SHUTDOWN_DELAY = settings.SHUTDOWN_GRACE = 0.01
     state = get_shutdown_state()
     assert phase(state) == "serving"
@@ -54,13 +54,13 @@ async def test_each_phase_ends_in_its_time(settings: LazySettings) -> None:
     await state.deadline_passed.wait()
 
 
-async def test_skip_drain_skips_the_delay_and_not_the_grace() -> None:
+async def test_request_with_skip_drain_starts_stopping_at_once() -> None:
     state = get_shutdown_state()
     state.request(skip_drain=True)
     assert phase(state) == "stopping"
 
 
-async def test_each_signal_starts_the_next_phase_unless_it_is_a_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_starts_the_next_phase_except_for_a_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
     state = get_shutdown_state()
     state.request()
     state.request()
@@ -74,7 +74,7 @@ async def test_each_signal_starts_the_next_phase_unless_it_is_a_duplicate(monkey
     assert phase(state) == "deadline_passed"
 
 
-async def test_listeners_are_called_once_and_waited_for() -> None:
+async def test_listeners_are_called_once_and_awaited() -> None:
     state, notified = get_shutdown_state(), []
 
     with state.notify_on_stop(lambda: notified.append("early")):
@@ -89,7 +89,7 @@ async def test_listeners_are_called_once_and_waited_for() -> None:
     assert notified == ["early", "late"]
 
 
-async def test_a_stream_ends_when_the_service_stops() -> None:
+async def test_until_stopping_ends_when_the_service_stops() -> None:
     stream = until_stopping(events())
 
     assert await anext(stream) == 1
@@ -98,7 +98,7 @@ async def test_a_stream_ends_when_the_service_stops() -> None:
     assert [event async for event in until_stopping(events())] == []
 
 
-async def test_an_exception_of_a_stream_is_raised() -> None:
+async def test_until_stopping_raises_the_exception_of_its_iterator() -> None:
     async def failing() -> AsyncIterator[int]:
         yield 1
         raise TimeoutError("its own")
@@ -109,15 +109,13 @@ async def test_an_exception_of_a_stream_is_raised() -> None:
         await anext(stream)
 
 
-async def test_draining_fails_the_readiness_probe_and_closes_connections(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    live = await sent("/health/live")
+async def test_draining_fails_the_readiness_probe_and_closes_connections(caplog: pytest.LogCaptureFixture) -> None:
+    live = await get("/health/live")
     assert (live["status"], (b"Connection", b"close") in live["headers"]) == (200, False)
 
     get_shutdown_state().request()
     response = await AsyncClient().get("/health/ready")
     assert (response.status_code, response.json()) == (503, {"status": "stopping"})
     assert not caplog.records, "Django logs other 503 as errors"
-    live = await sent("/health/live")
+    live = await get("/health/live")
     assert (live["status"], (b"Connection", b"close") in live["headers"]) == (200, True)

@@ -1,4 +1,4 @@
-"""What a WebSocket client sees of a graceful shutdown."""
+"""The effect of a graceful shutdown on a WebSocket client."""
 
 import pytest
 from django.conf import LazySettings
@@ -12,7 +12,7 @@ def _long_phases(settings: LazySettings) -> None:
     settings.SHUTDOWN_DELAY = settings.SHUTDOWN_GRACE = 600
 
 
-async def test_a_socket_is_closed_and_its_consumer_knows() -> None:
+async def test_stopping_closes_the_socket_with_1012_and_ends_its_consumer() -> None:
     socket = WebSocketClient("/ws/products/")
     assert await socket.connect()
 

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP connections: slow and large headers, pipelined requests, clients that stop reading."""
+"""uvicorn's HTTP connections: slow and large headers, pipelined requests, and clients that stop reading."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ LIVE = b"GET /health/live HTTP/1.1\r\nHost: testserver\r\n"
 async def connected(
     application: Any = "config.asgi:application", **options: Any
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, ServerState]]:
-    """Serve an application, and yield the ends of a connection to it and the state of the server."""
+    """Serve an application. Yield the reader and writer of a connection to it, and the state of the server."""
     config = Config(application, log_config=None, **options)
     state = ServerState()
     listener = await asyncio.get_running_loop().create_server(
@@ -37,8 +37,8 @@ async def connected(
             writer.close()
 
 
-async def answer(*parts: bytes, application: Any = "config.asgi:application") -> bytes:
-    """Send the parts of a request, one by one; return what comes until the connection is closed."""
+async def response_to(*parts: bytes, application: Any = "config.asgi:application") -> bytes:
+    """Send the parts of a request one by one. Return the bytes received until the connection closes."""
     async with connected(application) as (reader, writer, _):
         for part in parts:
             writer.write(part)
@@ -47,30 +47,30 @@ async def answer(*parts: bytes, application: Any = "config.asgi:application") ->
 
 
 @pytest.mark.parametrize("parts", [[b"GET /hea"], [LIVE], [LIVE + b"\r\n", b"GET /hea"], [LIVE + b"\r\n", b"\r\n"]])
-async def test_headers_that_do_not_end_are_not_waited_for(parts: list[bytes]) -> None:
+async def test_late_headers_are_408(parts: list[bytes]) -> None:
     with mock.patch.object(conf, "HEADER_TIMEOUT", 0.1):
-        assert (await answer(*parts)).split(b"HTTP/1.1 ")[-1].startswith(b"408")
+        assert (await response_to(*parts)).split(b"HTTP/1.1 ")[-1].startswith(b"408")
 
 
-async def test_a_silent_client_is_disconnected() -> None:
+async def test_silent_client_is_disconnected_without_a_response() -> None:
     with mock.patch.object(conf, "HEADER_TIMEOUT", 0.05):
-        assert await answer() == b""
+        assert await response_to() == b""
 
 
-async def test_headers_that_are_too_long_are_refused() -> None:
+async def test_headers_above_the_limit_are_431() -> None:
     with mock.patch.object(conf, "MAX_HEADER_SIZE", 100):
         for parts in ([LIVE, b"X-A: " + b"a" * 100], [LIVE + b"X-A: " + b"a" * 100 + b"\r\n\r\n"]):
-            assert (await answer(*parts)).startswith(b"HTTP/1.1 431 ")
+            assert (await response_to(*parts)).startswith(b"HTTP/1.1 431 ")
 
 
-async def test_trailers_are_not_headers() -> None:
+async def test_trailers_are_not_added_to_the_headers() -> None:
     request = b"POST / HTTP/1.1\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     for parts in ([request, b"1\r\nx\r\n0\r\nX-A: b\r\n\r\n"], [request + b"0\r\n", b"X-A: b\r\n", b"\r\n"]):
-        assert (await answer(*parts, application=list_headers)).endswith(b"connection transfer-encoding")
+        assert (await response_to(*parts, application=list_headers)).endswith(b"connection transfer-encoding")
 
 
 async def list_headers(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer the names of the headers, once the body is complete."""
+    """Respond with the names of the headers after the end of the body."""
     while (await receive())["more_body"]:
         pass
     body = b" ".join(name for name, _ in scope["headers"])
@@ -78,15 +78,15 @@ async def list_headers(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def test_endless_trailers_are_refused() -> None:
+async def test_trailers_above_the_limit_are_431() -> None:
     with mock.patch.object(conf, "MAX_HEADER_SIZE", 100):
         request = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
-        received = await answer(request, b"0\r\nX-A: ", b"a" * 200, application=list_headers)
+        received = await response_to(request, b"0\r\nX-A: ", b"a" * 200, application=list_headers)
     assert received.startswith(b"HTTP/1.1 431 ")
 
 
 @pytest.mark.parametrize("waiting", [b"GET /?" + b"a" * 200, b"GET / HTTP/1.1\r\n\r\n" * 3])
-async def test_too_much_behind_an_unfinished_response_closes_the_connection_after_it(waiting: bytes) -> None:
+async def test_too_much_input_during_a_response_closes_the_connection_after_it(waiting: bytes) -> None:
     proceed = asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,19 +100,19 @@ async def test_too_much_behind_an_unfinished_response_closes_the_connection_afte
                 await asyncio.sleep(0.01)
             proceed.set()
             received = await reader.read()
-    # The second of three is answered too, as it was complete in time.
+    # The second of the three pipelined requests is within the limit, so it gets a response too.
     assert received.count(b"HTTP/1.1 200 OK") == (2 if waiting.endswith(b"\n") else 1)
     assert b"HTTP/1.1 4" not in received
 
 
-async def test_a_client_that_stops_reading_is_disconnected() -> None:
+async def test_client_that_stops_reading_is_disconnected() -> None:
     ended = asyncio.Event()
 
     async def flood(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        gone = asyncio.ensure_future(receive())
-        while not gone.done():
+        disconnected = asyncio.ensure_future(receive())
+        while not disconnected.done():
             await send({"type": "http.response.body", "body": b"x" * 1_000_000, "more_body": True})
             await asyncio.sleep(0)
         ended.set()

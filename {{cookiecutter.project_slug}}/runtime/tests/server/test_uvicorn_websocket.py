@@ -1,4 +1,4 @@
-"""uvicorn's WebSocket connections: clients that break the protocol."""
+"""uvicorn's WebSocket connections: clients that violate the protocol."""
 
 import asyncio
 
@@ -10,16 +10,16 @@ from runtime.tests.server.test_uvicorn import connected
 from runtime.websockets.guard import WebSocketGuardMiddleware
 
 
-async def test_a_message_after_a_malformed_frame_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
+async def test_message_after_a_malformed_frame_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     proceed = asyncio.Event()
-    heard: list[str] = []
+    received: list[str] = []
 
     async def late(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
         await proceed.wait()
         await send({"type": "websocket.send", "text": "late"})
-        heard.append((await receive())["type"])
+        received.append((await receive())["type"])
 
     async with connected(WebSocketGuardMiddleware(late), ws=WebSocketLimitProtocol) as (reader, writer, state):
         writer.write(
@@ -28,10 +28,10 @@ async def test_a_message_after_a_malformed_frame_is_dropped(caplog: pytest.LogCa
         )
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
         [connection] = state.connections
-        # The application continues before it can hear of the frame, which no client may send without a mask.
+        # The application continues before it receives the disconnect. The frame is malformed because it has no mask.
         proceed.set()
         connection.data_received(b"\x81\x01x")
         await reader.read()
         await asyncio.gather(*state.tasks)
-    assert heard == ["websocket.disconnect"]
+    assert received == ["websocket.disconnect"]
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []

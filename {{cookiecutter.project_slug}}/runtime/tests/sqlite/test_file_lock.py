@@ -1,4 +1,4 @@
-"""The lock around migrations of an SQLite database. `make faults` of the template tries it with several processes."""
+"""The migration lock of an SQLite database. `make faults` of the template tests it with several processes."""
 
 import fcntl
 import stat
@@ -19,7 +19,7 @@ def database(tmp_path: Path) -> DatabaseWrapper:
     return DatabaseWrapper({"NAME": tmp_path / "db.sqlite3"}, "other")
 
 
-def test_the_file_names_its_holder_and_goes_away(database: DatabaseWrapper, tmp_path: Path) -> None:
+def test_file_lock_writes_its_holder_and_removes_the_file(database: DatabaseWrapper, tmp_path: Path) -> None:
     with file_lock(database, pytest.fail):
         [path] = tmp_path.iterdir()
         assert path.read_text().startswith("process ")
@@ -28,7 +28,7 @@ def test_the_file_names_its_holder_and_goes_away(database: DatabaseWrapper, tmp_
     assert not list(tmp_path.iterdir())
 
 
-def test_a_process_waits_for_another_and_reports_it_once(database: DatabaseWrapper, tmp_path: Path) -> None:
+def test_file_lock_held_elsewhere_is_reported_once_and_awaited(database: DatabaseWrapper, tmp_path: Path) -> None:
     path = tmp_path / "db.sqlite3-migrate"
     reports: list[str] = []
     reported, locked = threading.Event(), threading.Event()
@@ -42,7 +42,7 @@ def test_a_process_waits_for_another_and_reports_it_once(database: DatabaseWrapp
             locked.set()
 
     waiting = threading.Thread(target=wait)
-    # A lock belongs to an open file, so that two threads exclude each other as two processes do.
+    # The lock belongs to an open file, so that two threads exclude each other like two processes.
     with path.open("w") as held:
         held.write("process 7 on web-2")
         held.flush()
@@ -50,7 +50,7 @@ def test_a_process_waits_for_another_and_reports_it_once(database: DatabaseWrapp
         waiting.start()
         assert reported.wait(TIMEOUT)
         assert not locked.is_set()
-        # The holder removes the file: the waiting process has to lock a new one.
+        # The holder removes the file, so that the waiting process has to lock a new one.
         path.unlink()
     waiting.join(TIMEOUT)
 
@@ -58,13 +58,13 @@ def test_a_process_waits_for_another_and_reports_it_once(database: DatabaseWrapp
     assert reports == ["process 7 on web-2"]
 
 
-def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_file_lock_in_a_missing_folder_raises_and_names_the_file(tmp_path: Path) -> None:
     database = DatabaseWrapper({"NAME": tmp_path / "missing" / "db.sqlite3"}, "other")
 
     with pytest.raises(CommandError, match=r"missing/db\.sqlite3-migrate.*No such file"):
         file_lock(database, pytest.fail).__enter__()
 
 
-def test_a_database_in_memory_needs_no_lock() -> None:
+def test_file_lock_accepts_a_database_in_memory() -> None:
     with file_lock(DatabaseWrapper({"NAME": ":memory:"}, "other"), pytest.fail):
         pass

@@ -8,7 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.test import TestCase
 
-from runtime.asgi import Application, Receive, Scope, Send
+from runtime.asgi import ASGIApp, Receive, Scope, Send
 from runtime.tests.service import User, application
 from runtime.tests.threads.calls import SECONDS
 from runtime.threads.middleware import WorkerThread, WorkerThreadMiddleware, release_thread
@@ -22,7 +22,7 @@ KINDS = [
 this_thread = sync_to_async(threading.get_ident)
 
 
-async def request(application: Application, kind: str = "http") -> None:
+async def request(application: ASGIApp, kind: str = "http") -> None:
     """Pass one request of a kind to an application inside WorkerThreadMiddleware."""
 
     async def receive() -> dict[str, object]:
