@@ -1,6 +1,7 @@
 """Channels' WebSocket consumers without a switch to a thread for each message."""
 
 import asyncio
+from contextvars import copy_context
 from functools import partial
 from types import new_class
 from typing import Any
@@ -36,10 +37,8 @@ class EventLoopConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             sources.append(self.channel_receive)
         # One task for each source. Channels makes one for each message, and waits for all sources anew.
         running = asyncio.Lock()
-        own_task = asyncio.current_task()
-        assert own_task is not None
-        # The tasks share a context: a handler may set context variables for the next one.
-        context = own_task.get_context()
+        # They share a context, because a handler may set context variables for the next one.
+        context = copy_context()
         tasks = [asyncio.create_task(self.dispatch_all(source, running), context=context) for source in sources]
         try:
             await asyncio.gather(*tasks)

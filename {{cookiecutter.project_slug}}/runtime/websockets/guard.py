@@ -126,8 +126,8 @@ class Socket:
         if self.is_closed or self.ended.done():
             return
         try:
-            # Most messages fit into the server's buffer at once. Only a message that waits for the client needs a timer.
-            sending = asyncio.Task(self.pass_on(message), eager_start=True)
+            # Most messages go to the server's buffer at once. Only one that waits for the client needs a timer.
+            sending = asyncio.Task(self.pass_on(message), loop=asyncio.get_running_loop(), eager_start=True)
             if sending.done():
                 sending.result()
             else:
