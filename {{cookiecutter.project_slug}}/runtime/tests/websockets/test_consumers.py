@@ -1,7 +1,6 @@
 """Consumers on the event loop: what they save, and what they keep of Channels' promises."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
@@ -33,16 +32,20 @@ from runtime.websockets.application import with_websockets
 from runtime.websockets.consumers import EventLoopConsumer, on_event_loop
 
 GROUP = "group"
+LONG_AGO = -1.0  # seconds, on the clock of time.monotonic()
 
 
 class Feed(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """Sends each frame back, and each message of a group."""
 
-    groups = (GROUP,)
-    greeting = ""
+    groups: tuple[str, ...] = (GROUP,)
+
+    def __init__(self, subprotocol: str | None = None) -> None:
+        super().__init__()
+        self.subprotocol = subprotocol
 
     async def connect(self) -> None:
-        await self.accept(self.greeting or None)
+        await self.accept(self.subprotocol)
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         await self.send_json(content)
@@ -82,6 +85,11 @@ class Client(ApplicationCommunicator):
         assert answer["type"] == "websocket.send", answer
         return answer["text"]  # type: ignore[no-any-return]
 
+    async def cancel(self) -> None:
+        """Cancel the application, as a server does that stops at once."""
+        self.future.cancel()
+        await asyncio.wait({self.future})
+
     async def leave(self) -> None:
         await self.send_input({"type": "websocket.disconnect", "code": 1000})
         await self.wait()
@@ -93,7 +101,8 @@ async def connected(app: Any) -> AsyncIterator[Client]:
     client = Client(app)
     await client.connect()
     yield client
-    await client.leave()
+    if not client.future.cancelled():
+        await client.leave()
 
 
 async def talk(app: Any) -> None:
@@ -129,7 +138,7 @@ async def test_consumer_with_overrides_and_arguments_keeps_them() -> None:
 
     with count_hops() as hops:
         await talk(Recorder.as_asgi())
-        client = Client(Recorder.as_asgi(greeting="v1"))
+        client = Client(Recorder.as_asgi(subprotocol="v1"))
         assert await client.connect() == "v1"
         await client.leave()
 
@@ -163,12 +172,11 @@ async def test_other_applications_are_left_alone() -> None:
         def receive_json(self, content: Any, **kwargs: Any) -> None:
             self.send_json(content)
 
-    async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        pass
+    application: Any = refuse_http
 
     async with connected(Synchronous.as_asgi()) as client:
         assert await client.ask("1") == "1"
-    for each in (path("", Synchronous.as_asgi()), path("", application)):  # type: ignore[call-overload]
+    for each in (path("", Synchronous.as_asgi()), path("", application)):
         assert on_event_loop(each) is each
 
 
@@ -183,9 +191,9 @@ def one_thread() -> Iterator[None]:
 
 
 def age() -> None:
-    """Leave a connection behind that is older than it may be."""
+    """Leave a connection behind that should have been closed long ago."""
     connection.ensure_connection()
-    connection.close_at = time.monotonic() - 1
+    connection.close_at = LONG_AGO
 
 
 def fail() -> None:
@@ -202,8 +210,8 @@ def begin() -> None:
 
 
 def look() -> tuple[int, bool]:
-    """Return how many users there are, and whether the connection is younger than it may be."""
-    return User.objects.count(), connection.close_at is None or connection.close_at > time.monotonic()
+    """Return how many users there are, and whether the connection is another one than `age` has left."""
+    return User.objects.count(), connection.close_at != LONG_AGO
 
 
 async def look_with_the_orm() -> tuple[int, bool]:
@@ -216,7 +224,8 @@ class Asking(Feed):
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         match content:
             case "age" | "fail" | "begin":
-                await self.send_json(await sync_to_async({"age": age, "fail": fail, "begin": begin}[content])())
+                await sync_to_async({"age": age, "fail": fail, "begin": begin}[content])()
+                await self.send_json("done")
             case "sync_to_async":
                 await self.send_json(await sync_to_async(look)())
             case "database_sync_to_async":
@@ -330,7 +339,7 @@ async def test_consumer_without_channel_layer_receives_frames() -> None:
 def layer() -> Iterator[FakeLayer]:
     """Use a channel layer of this package whose server is a fake. A mailbox holds five messages."""
     layer = FakeLayer(capacity=5)
-    with mock.patch.object(consumers, "get_channel_layer", lambda alias: layer):
+    with mock.patch.object(consumers, "get_channel_layer", return_value=layer):
         yield layer
 
 
@@ -361,44 +370,30 @@ def arrive(layer: FakeLayer, number: int, channels: list[str]) -> None:
     layer.fake.members.put_nowait(layer.serialize({"type": "news", "number": number, "__asgi_channel__": channels}))
 
 
-async def test_slow_consumer_keeps_only_the_newest_messages(layer: FakeLayer) -> None:
+async def test_slow_consumer_delays_no_other_and_keeps_only_the_newest_messages(layer: FakeLayer) -> None:
     proceed = asyncio.Event()
 
-    class Slow(Listener):
-        async def news(self, event: Any) -> None:
-            await proceed.wait()
-            await super().news(event)
-
-    async with listening(layer, Slow.as_asgi(), 1) as ([client], channels):
-        for number in range(50):
-            arrive(layer, number, channels)
-        while not layer.fake.members.empty():
-            await asyncio.sleep(0.01)
-        proceed.set()
-        # One in its handler, one in its hands when it waits for the handler, and five in its mailbox.
-        assert [int(await client.text()) for _ in range(6)] == [0, *range(45, 50)]
-        assert await client.receive_nothing()
-
-
-async def test_slow_consumer_delays_no_other(layer: FakeLayer) -> None:
-    class First(Listener):
+    class FirstIsSlow(Listener):
         async def news(self, event: Any) -> None:
             if self.channel_name == self.channels[0]:
-                await asyncio.Event().wait()
+                await proceed.wait()
             await super().news(event)
 
-    with override_settings(RUNTIME_WEBSOCKET_LEAVE_TIMEOUT=0.01):
-        async with listening(layer, First.as_asgi(), 2) as ([slow, client], channels):
-            for number in range(3):
-                arrive(layer, number, channels)
-            assert [await client.text() for _ in range(3)] == ["0", "1", "2"]
-            slow.future.cancel()
+    async with listening(layer, FirstIsSlow.as_asgi(), 2) as ([slow, quick], channels):
+        for number in range(50):
+            arrive(layer, number, channels)
+            assert await quick.text() == str(number)
+        assert await slow.receive_nothing()
+        proceed.set()
+        # One was in its handler, and five in its mailbox.
+        assert [int(await slow.text()) for _ in range(6)] == [0, *range(45, 50)]
+        assert await slow.receive_nothing()
 
 
 async def test_consumer_that_is_cancelled_takes_no_message_of_another(layer: FakeLayer) -> None:
     async with listening(layer, Listener.as_asgi(), 3) as (clients, channels):
         arrive(layer, 1, channels)
-        clients[0].future.cancel()
+        await clients[0].cancel()
         assert [await client.text() for client in clients[1:]] == ["1", "1"]
         arrive(layer, 2, channels)
         assert [await client.text() for client in clients[1:]] == ["2", "2"]
