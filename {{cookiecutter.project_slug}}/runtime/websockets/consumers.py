@@ -6,7 +6,7 @@ from functools import partial
 from types import new_class
 from typing import Any
 
-from channels.consumer import get_handler_name
+from channels.consumer import AsyncConsumer, get_handler_name
 from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from channels.layers import get_channel_layer
@@ -14,6 +14,9 @@ from channels.routing import URLRouter
 from django.urls import URLPattern
 
 from runtime.asgi import Receive, Scope, Send
+from runtime.compat import require
+
+require(AsyncConsumer.as_asgi, "consumer_class", "consumer_initkwargs")
 
 
 class EventLoopConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -23,6 +26,7 @@ class EventLoopConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     Before each message Channels switches to a thread and closes old database connections there. Here that is redundant:
     a worker thread resets its connections before and after each blocking call (see `runtime.threads.executors`).
+    `on_event_loop` adds this class to every consumer that a route leads to.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
