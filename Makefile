@@ -69,7 +69,8 @@ newest: $(UV)
 	$(UV) pip install --python .newest/venv --compile-bytecode --requirements .newest/constraints.txt
 	.newest/venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --ignore tests/test_isolation.py $(ARGS)
 
-# Measures a rendered service beside its peers, in one run; needs wrk. ARGS are those of benchmarks/compare.py.
+# Measures a rendered service beside its peers, in one run; needs wrk. ARGS are those of benchmarks/compare.py, such as
+# ARGS="--only broadcast --rounds 5" for WebSockets and what each part contributes to their broadcast.
 benchmark: .benchmarks/venv
 	.benchmarks/venv/bin/python benchmarks/compare.py $(ARGS)
 

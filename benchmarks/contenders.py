@@ -29,6 +29,15 @@ WITHOUT_POOL = "no pool of connections"
 WITHOUT_AIOHTTP = "httpx's own transport"
 ON_GRANIAN = "granian in place of uvicorn"
 
+# The parts that make a broadcast fast, by what takes their place; see overlay/benchmark/broadcast_without.py.
+BROADCAST_PARTS = {
+    "Channels' own consumers": "consumers",
+    "Channels' tasks for each message": "tasks",
+    "channels_redis' own receivers": "reader",
+    "JSON encoded for each socket": "encoding",
+    "a timer for each message": "timers",
+}
+
 # The session that every contender on Django knows.
 SESSION_KEY = "benchmark0benchmark0benchmark000"
 
@@ -81,6 +90,10 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
         WITHOUT_POOL: Contender(entry, service, ours | django("service_without_pool")),
         WITHOUT_AIOHTTP: Contender("benchmark.without_aiohttp:application", service, ours),
         ON_GRANIAN: Contender(entry, service, ours, granian),
+        **{
+            name: Contender("benchmark.broadcast_without:application", service, ours | {"BROADCAST_WITHOUT": part})
+            for name, part in BROADCAST_PARTS.items()
+        },
     }
 
 

@@ -6,6 +6,7 @@ import time
 from urllib.parse import urlsplit
 
 from clients import get, new_session
+from processes import Server
 
 # The opcode of a text frame.
 TEXT = 1
@@ -80,15 +81,18 @@ class Listener(asyncio.Protocol):
             self.open.set_exception(ConnectionError("closed during the handshake"))
 
 
-async def broadcast_seconds(url: str, path: str, listeners: int, times: int) -> list[float]:
-    """Open WebSockets at a path, and `GET /publish` a few times: return how long the last of them waits for each text.
+async def broadcast_seconds(server: Server, path: str, listeners: int, times: int) -> tuple[list[float], float]:
+    """Open WebSockets at a path, and `GET /publish` a few times, once more before that to warm up.
 
-    Raises ConnectionError if one is refused, and TimeoutError if it takes too long.
+    Returns how long the last of them waits for each text, and the CPU time of the server for each text. Raises
+    ConnectionError if the server refuses a WebSocket, and TimeoutError if it takes too long.
     """
     loop = asyncio.get_running_loop()
     audience = Audience(listeners)
+    url = server.url
     host, port = urlsplit(url).hostname, urlsplit(url).port
     transports, taken = [], []
+    cpu_before = 0.0
     async with new_session() as session:
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -97,7 +101,9 @@ async def broadcast_seconds(url: str, path: str, listeners: int, times: int) -> 
                     transport, listener = await connecting
                     transports.append(transport)
                     await listener.open
-            for _ in range(times):
+            for number in range(1 + times):
+                if number == 1:
+                    cpu_before = cpu_time(server)
                 audience.reset()
                 started = time.perf_counter()
                 publishing = asyncio.create_task(get(session, f"{url}/publish"))
@@ -105,7 +111,14 @@ async def broadcast_seconds(url: str, path: str, listeners: int, times: int) -> 
                     await audience.everyone.wait()
                 taken.append(time.perf_counter() - started)
                 await publishing
+            cpu = cpu_time(server) - cpu_before
         finally:
             for transport in transports:
                 transport.abort()
-    return taken
+    return taken[1:], cpu / times
+
+
+def cpu_time(server: Server) -> float:
+    """Return the seconds of CPU time that the process of a server has taken so far."""
+    times = server.process.cpu_times()
+    return float(times.user + times.system)

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from clients import CONNECTIONS
 from contenders import (
     BARE,
+    BROADCAST_PARTS,
     FASTAPI,
     ON_GRANIAN,
     SERVICE,
@@ -48,6 +49,16 @@ def latency(heading: str, workload: str, per: str | float) -> Column:
     return Column(heading, workload, "latency", "{:,.0f} ms", scale=0.001, per=per)
 
 
+def delay(per: str) -> Column:
+    """Return a column of the delays of a broadcast, as multiples of a contender's."""
+    return Column("delay", "broadcast", "delay", "{:,.0f} ms", scale=0.001, per=per)
+
+
+def cpu(per: str) -> Column:
+    """Return a column of the CPU time of a broadcast, as multiples of a contender's."""
+    return Column("CPU time", "broadcast", "cpu", "{:,.0f} ms", scale=0.001, per=per)
+
+
 COMPARISONS = (
     Table(
         "Requests per second",
@@ -83,11 +94,11 @@ COMPARISONS = (
     Table(
         f"A text for {SOCKETS:,} WebSockets",
         "less",
-        f"From its publication until the last of them has it, the median of {BROADCASTS}, as a multiple of what "
-        f"{BARE} takes. The template's goes through Channels and Valkey, and would reach the sockets of "
-        "other processes too; the others loop over the sockets of their own process.",
+        f"From its publication until the last of them has it, the median of {BROADCASTS}, and the CPU time of the "
+        f"server's process, as multiples of what {BARE} takes. The template's goes through Channels and Valkey, and "
+        "would reach the sockets of other processes too; the others loop over the sockets of their own process.",
         (SERVICE, FASTAPI, BARE),
-        (Column("delay", "broadcast", "delay", "{:,.0f} ms", scale=0.001, per=BARE),),
+        (delay(per=BARE), cpu(per=BARE)),
     ),
 )
 PARTS = Table(
@@ -102,11 +113,19 @@ PARTS = Table(
         latency("fan-out, 32 clients", "fan-out-32", SERVICE),
     ),
 )
+BROADCAST = Table(
+    "What each part contributes to a broadcast",
+    "less",
+    f"The text for {SOCKETS:,} WebSockets again: the template's service with one part of it replaced at a time, as "
+    "multiples of the whole service's numbers in the same round.",
+    (SERVICE, *BROADCAST_PARTS),
+    (delay(per=SERVICE), cpu(per=SERVICE)),
+)
 
 
 def markdown(results: Results, rounds: int, seconds: int) -> str:
     """Return the tables of whatever was measured, and under what conditions."""
-    sections = [part for table in (*COMPARISONS, PARTS) for part in section(table, results)]
+    sections = [part for table in (*COMPARISONS, PARTS, BROADCAST) for part in section(table, results)]
     return "\n\n".join([conditions(rounds, seconds), *sections])
 
 

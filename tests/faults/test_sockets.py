@@ -569,8 +569,8 @@ def test_an_origin_that_is_no_url_is_refused(server: str, tmp_path: Path, redis_
 # What protects a service, taken out: a file, what stands there, and what would stand there without.
 UNBOUNDED = (
     "runtime/websockets/application.py",
-    "WebSocketGuardMiddleware(WebSocketAuthMiddleware(URLRouter(urlpatterns)))",
-    "URLRouter(urlpatterns)",
+    "WebSocketGuardMiddleware(WebSocketAuthMiddleware(router))",
+    "router",
 )
 ALONE = ("runtime/websockets/guard.py", "end_all(TRY_AGAIN_LATER)", "self.end(TRY_AGAIN_LATER)")
 ONE_RECEIVER = (

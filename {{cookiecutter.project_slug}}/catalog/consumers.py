@@ -31,8 +31,8 @@ class ProductFeed(AsyncJsonWebsocketConsumer):
                 await self.send_json({"type": "error", "detail": 'Unknown message. Send {"type": "ping"}.'})
 
     async def product_saved(self, event: dict[str, Any]) -> None:
-        """Send an event of the group to the client. Channels calls this for the type `product.saved`."""
-        await self.send_json(event)
+        """Send the text of an event to the client. Channels calls this for the type `product.saved`."""
+        await self.send(text_data=event["text"])
 
 
 class UnknownPath(AsyncWebsocketConsumer):

@@ -1,5 +1,6 @@
 """Announces saved products to the WebSocket feed, after their transactions commit."""
 
+import json
 from functools import partial
 from typing import Any
 
@@ -30,4 +31,6 @@ def announce_when_committed(instance: Product, using: str, raw: bool = False, **
 @async_to_sync
 async def announce(product: dict[str, object]) -> None:
     """Send a product to every socket of the feed, as far as the channel layer is available (see `group_send`)."""
-    await group_send(PRODUCTS, {"type": "product.saved", "product": product})
+    # Encode it here, once, and not in the consumer of each socket.
+    text = json.dumps({"type": "product.saved", "product": product})
+    await group_send(PRODUCTS, {"type": "product.saved", "text": text})

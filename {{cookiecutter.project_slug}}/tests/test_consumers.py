@@ -2,15 +2,20 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from unittest import mock
 
 from asgiref.sync import sync_to_async
+from channels.layers import get_channel_layer
 from django.db import transaction
 from django.test import TransactionTestCase
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from catalog.consumers import ProductFeed
+from catalog.events import PRODUCTS
 from catalog.models import Product
+from runtime.development.hops import count_hops
 from runtime.development.websocket_client import WebSocketClient
 
 CHAIR = {"name": "Chair", "price": "12.50", "stock": 3}
@@ -44,6 +49,18 @@ class FrameTests(TransactionTestCase):
             assert await socket.receive_json() == {"type": "pong"}
 
 
+class HopTests(TransactionTestCase):
+    async def test_feed_makes_no_hops(self) -> None:
+        with count_hops() as hops:
+            async with connected() as socket:
+                await socket.send(text=PING)
+                await socket.receive_json()
+                await get_channel_layer().group_send(PRODUCTS, {"type": "product.saved", "text": "{}"})
+                await socket.receive_json()
+
+        assert not hops
+
+
 class HandshakeTests(TransactionTestCase):
     async def test_foreign_or_missing_origin_is_refused(self) -> None:
         for origin in ("http://evil.example", None):
@@ -62,6 +79,14 @@ class AnnouncementTests(TransactionTestCase):
 
             for socket in (first, second):
                 assert await socket.receive_json() == {"type": "product.saved", "product": product.to_json()}
+
+    async def test_every_socket_gets_the_same_text_which_is_encoded_once(self) -> None:
+        async with connected() as first, connected() as second:
+            with mock.patch.object(ProductFeed, "encode_json", side_effect=AssertionError):
+                await Product.objects.acreate(**CHAIR)
+                texts = [(await socket.receive_output())["text"] for socket in (first, second)]
+
+        assert texts[0] == texts[1]
 
     async def test_product_saved_in_the_admin_is_announced(self) -> None:
         await self.async_client.aforce_login(await sync_to_async(User.objects.create_superuser)("ada"))

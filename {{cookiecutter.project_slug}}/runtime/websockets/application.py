@@ -6,6 +6,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 
 from runtime.asgi import ASGIApp
 from runtime.websockets.auth import WebSocketAuthMiddleware
+from runtime.websockets.consumers import on_event_loop
 from runtime.websockets.guard import WebSocketGuardMiddleware
 from runtime.websockets.origins import OriginMiddleware
 
@@ -15,5 +16,6 @@ def with_websockets(http: ASGIApp, urlpatterns: list[Any]) -> ProtocolTypeRouter
 
     A handshake passes the check of its origin first, then the limits of the guard, then the session of its user.
     """
-    websocket = OriginMiddleware(WebSocketGuardMiddleware(WebSocketAuthMiddleware(URLRouter(urlpatterns))))
+    router = URLRouter([on_event_loop(route) for route in urlpatterns])
+    websocket = OriginMiddleware(WebSocketGuardMiddleware(WebSocketAuthMiddleware(router)))
     return ProtocolTypeRouter({"http": http, "websocket": websocket})

@@ -126,8 +126,13 @@ class Socket:
         if self.is_closed or self.ended.done():
             return
         try:
-            async with asyncio.timeout(conf.WEBSOCKET_SEND_TIMEOUT):
-                await self.pass_on(message)
+            # Most messages go to the server's buffer at once. Only one that waits for the client needs a timer.
+            sending = asyncio.Task(self.pass_on(message), loop=asyncio.get_running_loop(), eager_start=True)
+            if sending.done():
+                sending.result()
+            else:
+                async with asyncio.timeout(conf.WEBSOCKET_SEND_TIMEOUT):
+                    await sending
         except TimeoutError:
             self.end(TRY_AGAIN_LATER)
         except OSError:

@@ -92,6 +92,35 @@ async def test_a_client_that_takes_nothing_is_left() -> None:
     assert left == [1013]
 
 
+async def test_message_that_the_server_takes_at_once_needs_no_timer() -> None:
+    client = Client()
+    await client.connect()
+    with mock.patch.object(asyncio, "timeout", side_effect=AssertionError):
+        for text in ("1", "2"):
+            await client.send_input({"type": "websocket.receive", "text": text})
+            await asyncio.sleep(0.01)
+    assert [(await client.receive_output())["text"] for _ in range(2)] == ["1", "2"]
+    await client.send_input({"type": "websocket.disconnect", "code": 1000})
+    await client.wait()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_lost_connection_ends_the_socket(waits: bool) -> None:
+    incoming: asyncio.Queue[Any] = asyncio.Queue()
+    left: list[int] = []
+
+    async def send(message: Any) -> None:
+        if message["type"] == "websocket.send":
+            if waits:
+                await asyncio.sleep(0.01)
+            raise ConnectionResetError
+
+    incoming.put_nowait({"type": "websocket.connect"})
+    incoming.put_nowait({"type": "websocket.receive", "text": ""})
+    await WebSocketGuardMiddleware(echo)({"type": "websocket", "left": left}, incoming.get, send)
+    assert left == [1006]
+
+
 @pytest.mark.parametrize("error", [RedisConnectionError("gone"), OperationalError("gone")])
 async def test_what_is_down_closes_the_socket_with_a_code_and_one_line(
     error: Exception, caplog: pytest.LogCaptureFixture
