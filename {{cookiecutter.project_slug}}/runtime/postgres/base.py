@@ -39,3 +39,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             )
         pool: Pool = self._connection_pools[self.alias]  # type: ignore[attr-defined]
         return pool
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        # Connections from the pool are in this mode, and each call of the ORM gets one.
+        if self.connection.autocommit != autocommit:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
