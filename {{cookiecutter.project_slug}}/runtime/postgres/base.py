@@ -6,7 +6,7 @@ from django.db.backends.postgresql import base, operations
 from runtime.compat import require
 from runtime.postgres.pool import Pool
 
-require(base.DatabaseWrapper, "_configure_connection", "_connection_pools")
+require(base.DatabaseWrapper, "_configure_connection", "_connection_pools", "_set_autocommit")
 
 
 class DatabaseOperations(operations.DatabaseOperations):

@@ -13,7 +13,10 @@ from typing import Any
 import greenlet
 from psycopg.waiting import READY_NONE, READY_R, READY_W, WAIT_R, WAIT_W
 
+from runtime.compat import require
 from runtime.threads.executors import log_abandoned_error
+
+require(asyncio, "_set_running_loop")
 
 # The greenlets that have not ended. The event loop does not refer to one that waits for a connection.
 RUNNING: set["LoopGreenlet"] = set()

@@ -25,6 +25,7 @@ from runtime.postgres.greenlets import LoopGreenlet, current_greenlet
 
 require(psycopg.errors, "_WaitTimeout")
 require(psycopg.Connection, "_pool")
+require(ConnectionPool, "_getconn_unchecked", "_getconn_with_check_loop")
 require(ConnectionPool, "_get_ready_connection", "_lock", "_maybe_grow_pool", "_putconn", "_waiting")
 
 logger = logging.getLogger(__name__)
