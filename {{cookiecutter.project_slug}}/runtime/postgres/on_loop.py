@@ -34,6 +34,7 @@ from runtime.compat import require
 from runtime.conf import conf
 from runtime.postgres.base import DatabaseWrapper
 from runtime.postgres.greenlets import RUNNING, LoopFuture, current_greenlet, run_in_greenlet
+from runtime.postgres.pool import TimeoutConnection
 from runtime.threads.executors import LOOP_RUNNERS
 
 require(ConnectionHandler, "_connections")
@@ -192,6 +193,9 @@ async def orm_on_loop() -> AsyncIterator[None]:
 
 
 def waits_on_loop(database: dict[str, Any]) -> bool:
-    """Return whether the connections to a database wait on the event loop: those of a pool of ours do."""
+    """Return whether the connections to a database wait on the event loop, as SQLite's do not."""
     backend = load_backend(database["ENGINE"]).DatabaseWrapper
-    return issubclass(backend, DatabaseWrapper) and bool(database["OPTIONS"].get("pool"))
+    pool = database["OPTIONS"].get("pool") or {}
+    # `connection_pools` has set it, unless the settings have another one.
+    connection_class = pool.get("connection_class", object)
+    return issubclass(backend, DatabaseWrapper) and issubclass(connection_class, TimeoutConnection)

@@ -332,3 +332,10 @@ async def test_a_long_result_gives_way_to_other_requests(pool: Pool) -> None:
     ):
         assert len(await listed(Group.objects.all())) == 1003
     assert give_way.call_count == 10
+
+
+@pytest.mark.parametrize("pool", [{"connection_class": psycopg.Connection}], indirect=True)
+async def test_connections_that_do_not_wait_on_the_loop_are_used_in_threads(pool: Pool) -> None:
+    with count_hops() as hops:
+        assert await Group.objects.acount() == 3
+    assert hops
