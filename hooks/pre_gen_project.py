@@ -66,6 +66,7 @@ DEPENDENCIES = {
     "django_stubs",
     "environs",
     "granian",
+    "greenlet",
     "httptools",
     "httpx",
     "httpx_aiohttp",
