@@ -217,6 +217,7 @@ DATABASES = {
         **DATABASE,
         # Its pool serves reads on the event loop.
         "ENGINE": DATABASE["ENGINE"].replace("django.db.backends.postgresql", "runtime.postgres"),
+        "CONN_HEALTH_CHECKS": True,
         # PgBouncer in transaction mode cannot keep a server-side cursor.
         "DISABLE_SERVER_SIDE_CURSORS": DISABLE_SERVER_SIDE_CURSORS,
         "OPTIONS": {
