@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future
 from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, cast
+from typing import Any
 
 from django.db import OperationalError
 
@@ -50,8 +50,8 @@ def log_abandoned_error(error: BaseException | None) -> None:
 LOOP_RUNNERS: list[Callable[[Callable[[], Any]], Any]] = []
 
 
-def run_on_loop(function: Callable[..., Any]) -> Any:
-    """Return the asyncio future of a call that runs on the event loop, or None if it needs a thread."""
+def run_on_loop[R](function: Callable[..., R]) -> Future[R] | None:
+    """Return the future of a call that runs on the event loop, which is asyncio's, or None if it needs a thread."""
     return next((future for run in LOOP_RUNNERS if (future := run(function)) is not None), None)
 
 
@@ -111,7 +111,7 @@ class RequestExecutor(Executor):
         Once the request has a thread, that makes every call: a second connection could wait for the first one for ever.
         """
         if self.calls is None and (future := run_on_loop(function)) is not None:
-            return cast(Future[R], future)
+            return future
         call = Call(partial(function, *args, **kwargs), self.finish_call)
         with self.changing:
             if self.calls is None:
@@ -183,7 +183,7 @@ class PerCallExecutor(Executor):
     def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Call a function in any worker thread, or on the event loop; return the future of its result."""
         if (future := run_on_loop(function)) is not None:
-            return cast(Future[R], future)
+            return future
         call = Call(partial(function, *args, **kwargs))
         self.pool.run(partial(self.serve, call))
         return call.future
