@@ -17,7 +17,7 @@ test: .venv
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(ARGS)
 
 # Looks five times as hard for what goes wrong rarely: orders of events, odd answers, what many requests leave behind. And
-# runs all tests of every service, where `make test` runs the machinery's in a pairwise selection alone.
+# checks the types and runs all tests of every service. `make test` leaves out what the server or the bytes cannot change.
 thorough: .venv
 	EFFORT=5 .venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 3600 $(ARGS) \
 		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py tests/test_combinations.py

@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from booting import free_port
+from booting import TIMEOUT, free_port
 from matrix import ROOT
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import dict_row
@@ -67,7 +67,7 @@ def pooled(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
             yield PgBouncer(port, url, certificate)
         finally:
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=TIMEOUT)
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def unprivileged(postgres_socket: str, directory: Path) -> list[str]:
 
 def wait_until_it_connects(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Return as soon as PgBouncer has a connection to lend."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + TIMEOUT
     while True:
         assert process.poll() is None, f"exited {process.returncode}:\n{log.read_text(encoding='utf-8')}"
         try:

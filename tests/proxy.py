@@ -8,7 +8,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from booting import free_port
+from booting import TIMEOUT, free_port
 
 CHUNK = 64 * 1024
 
@@ -58,7 +58,7 @@ class Proxy:
 
     def call(self, coroutine: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the proxy's own thread, and wait for it."""
-        asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout=60)
+        asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout=TIMEOUT)
 
     async def _clear(self) -> None:
         self.passing.clear()
@@ -132,5 +132,5 @@ def proxied(target: tuple[str, int] | str) -> Iterator[Proxy]:
 
         proxy.call(finish())
         proxy.loop.call_soon_threadsafe(proxy.loop.stop)
-        thread.join(timeout=60)
+        thread.join(timeout=TIMEOUT)
         proxy.loop.close()

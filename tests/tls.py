@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from booting import free_port
+from booting import TIMEOUT, free_port
 from rendering import succeed
 
 HAPROXY = """
@@ -41,7 +41,7 @@ def tls_in_front_of(service_port: int, directory: Path) -> Iterator[str]:
         yield f"https://localhost:{port}"
     finally:
         process.terminate()
-        process.wait(timeout=60)
+        process.wait(timeout=TIMEOUT)
 
 
 def make_certificate(directory: Path, name: str) -> Path:
@@ -57,8 +57,8 @@ def make_certificate(directory: Path, name: str) -> Path:
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return when a port of a process accepts connections; raise AssertionError after 10 seconds."""
-    deadline = time.monotonic() + 60
+    """Return when a port of a process accepts connections; raise AssertionError after TIMEOUT."""
+    deadline = time.monotonic() + TIMEOUT
     while True:
         assert process.poll() is None, f"HAProxy exited {process.returncode}"
         with socket.socket() as probe:
