@@ -5,12 +5,14 @@ and a callback of the loop resumes the greenlet. SQLAlchemy's `greenlet_spawn` r
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
 
 import greenlet
+from django.conf import settings
 from psycopg.waiting import READY_NONE, READY_R, READY_W, WAIT_R, WAIT_W
 
 from runtime.compat import require
@@ -20,6 +22,9 @@ require(asyncio, "_set_running_loop")
 
 # The greenlets that have not ended. The event loop does not refer to one that waits for a connection.
 RUNNING: set["LoopGreenlet"] = set()
+# The greenlets that have not begun, because MAX_THREADS others run: with more, calls would wait in the connection pool,
+# whose timeout is made for outages and not for bursts.
+WAITING: deque["LoopGreenlet"] = deque()
 
 
 class LoopFuture(asyncio.Future[object]):
@@ -48,11 +53,10 @@ class LoopGreenlet(greenlet.greenlet):
         # What cancels the present wait.
         self.interrupt: Callable[[], object] | None = None
 
-    def start(self) -> LoopFuture:
-        """Run the function until it waits for the first time; return the future of its result."""
+    def start(self) -> None:
+        """Run the function until it waits for the first time."""
         RUNNING.add(self)
         self.switch_from_loop(None)
-        return self.future
 
     def call(self, function: Callable[[], object], _: object) -> None:
         """Call the function, and pass its result or its exception to the future."""
@@ -68,6 +72,8 @@ class LoopGreenlet(greenlet.greenlet):
                 self.future.set_result(result)
         finally:
             RUNNING.discard(self)
+            # A callback, because a greenlet that begins here would return to this one's parent and not to this one.
+            self.loop.call_soon(start_waiting)
             # The greenlet refers to its future, and the future to the exception, whose traceback refers to this frame.
             del self, function
 
@@ -143,5 +149,20 @@ def current_greenlet() -> LoopGreenlet | None:
 
 
 def run_in_greenlet(function: Callable[[], object]) -> LoopFuture:
-    """Call a function in a greenlet of its own; return the future of its result."""
-    return LoopGreenlet(function).start()
+    """Call a function in a greenlet of its own; return the future of its result.
+
+    At most `settings.MAX_THREADS` greenlets run at once. Further ones wait in the order of their calls.
+    """
+    current = LoopGreenlet(function)
+    WAITING.append(current)
+    if len(WAITING) == 1:
+        start_waiting()
+    return current.future
+
+
+def start_waiting() -> None:
+    """Start the greenlets that wait, as far as there is room."""
+    while WAITING and len(RUNNING) < settings.MAX_THREADS:
+        current = WAITING.popleft()
+        if not current.future.done():
+            current.start()

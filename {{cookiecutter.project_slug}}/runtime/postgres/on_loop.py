@@ -33,7 +33,7 @@ from django.db.utils import ConnectionHandler, load_backend
 from runtime.compat import require
 from runtime.conf import conf
 from runtime.postgres.base import DatabaseWrapper
-from runtime.postgres.greenlets import RUNNING, LoopFuture, current_greenlet, run_in_greenlet
+from runtime.postgres.greenlets import RUNNING, WAITING, LoopFuture, current_greenlet, run_in_greenlet
 from runtime.postgres.pool import TimeoutConnection
 from runtime.threads.executors import LOOP_RUNNERS
 
@@ -184,8 +184,9 @@ async def orm_on_loop() -> AsyncIterator[None]:
         LOOP_RUNNERS.remove(run_orm_call)
         try:
             async with asyncio.timeout(conf.DRAIN_TIMEOUT):
-                while RUNNING:
-                    await asyncio.wait([greenlet.future for greenlet in RUNNING])
+                # The future of a cancelled call is done before its statement has ended.
+                while RUNNING or WAITING:  # noqa: ASYNC110 (an event would cost every call)
+                    await asyncio.sleep(0.02)
         except TimeoutError:
             logger.warning("%d queries have not ended within %s s.", len(RUNNING), conf.DRAIN_TIMEOUT)
         IDLE.clear()

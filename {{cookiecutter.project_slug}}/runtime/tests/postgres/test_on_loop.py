@@ -24,7 +24,7 @@ from django.test import override_settings
 
 from runtime.conf import conf
 from runtime.development.hops import count_hops
-from runtime.postgres.greenlets import RUNNING, LoopGreenlet, current_greenlet, run_in_greenlet
+from runtime.postgres.greenlets import RUNNING, WAITING, LoopGreenlet, current_greenlet, run_in_greenlet
 from runtime.postgres.on_loop import orm_on_loop, run_orm_call
 from runtime.postgres.pool import Pool, connection_pools
 from runtime.threads import executors
@@ -238,6 +238,26 @@ async def test_greenlets_and_threads_share_the_connections_of_the_pool(pool: Poo
     assert pool.get_stats()["pool_size"] <= 2
 
 
+@override_settings(MAX_THREADS=2)
+async def test_calls_beyond_max_threads_wait_for_their_turn_and_not_for_a_connection(pool: Pool) -> None:
+    order: list[int] = []
+
+    async def read(number: int) -> None:
+        await sleeping(0.02).afirst()
+        order.append(number)
+
+    tasks = [asyncio.create_task(read(number)) for number in range(6)]
+    await asyncio.sleep(0)
+    assert (len(RUNNING), len(WAITING)) == (2, 4)
+    assert len(pool._waiting) <= 2
+    tasks[3].cancel()
+
+    assert await asyncio.gather(*tasks, return_exceptions=True) == [None] * 3 + [mock.ANY] + [None] * 2
+    assert tasks[3].cancelled()
+    assert sorted(order) == [0, 1, 2, 4, 5]
+    assert not WAITING
+
+
 @pytest.mark.parametrize("pool", [{"timeout": 0.2}], indirect=True)
 async def test_waiting_for_a_connection_ends_at_the_timeout_of_the_pool(pool: Pool) -> None:
     slow = [asyncio.create_task(sleeping(1).afirst()) for _ in range(2)]
@@ -282,6 +302,21 @@ async def test_cancelling_a_call_cancels_its_statement(pool: Pool) -> None:
     assert not await is_sleeping()
     assert pool.get_stats()["pool_size"] == pool.get_stats()["pool_available"], "the connection is back"
     assert await Group.objects.acount() == 3
+
+
+async def test_stopping_waits_for_a_cancelled_statement(pool: Pool) -> None:
+    task = asyncio.create_task(sleeping(SECONDS).afirst())
+    await wait_until(is_sleeping)
+
+    async with asyncio.timeout(SECONDS / 2):
+        async with orm_on_loop():
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert RUNNING
+
+    assert not RUNNING
+    assert not await is_sleeping()
 
 
 async def test_cancelling_a_call_that_waits_for_a_connection_frees_its_place(pool: Pool) -> None:
