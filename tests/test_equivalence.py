@@ -172,7 +172,7 @@ FAULTS = {
     ),
     "a request that is never finished": (
         "handler",
-        "async def forget(self, response): pass\nHandler.finish = forget",
+        "async def forget(self, response): pass\nHandler.close_response = forget",
         "modes: GET /async/plain/",
         "-heard request_finished",
     ),
@@ -188,7 +188,7 @@ FAULTS = {
         "    for _ in range(9):\n"
         "        await sync_to_async(int)()\n"
         "    response.close()\n"
-        "Handler.finish = hop",
+        "Handler.close_response = hop",
         "modes: GET /async/plain/ without middleware",
         "more hops to a thread",
     ),
