@@ -16,7 +16,7 @@ import pytest
 from booting import TIMEOUT, Server, processes
 from effort import EFFORT
 from matrix import SERVERS, Answers, all_on
-from rendering import render
+from rendering import configure, render
 from serving import served
 from websockets.asyncio.client import connect
 from websockets.typing import Origin
@@ -40,6 +40,8 @@ def with_probe(answers: Answers, directory: Path) -> Path:
             "from probe.consumers import SlowConsumer\n"
             'websocket_urlpatterns.insert(0, path("ws/slow/", SlowConsumer.as_asgi()))\n'
         )
+    # What is asked here is what many requests leave behind, not how long a check of health takes beside them.
+    configure(service, RUNTIME_HEALTH_TIMEOUT=TIMEOUT)
     return service
 
 
