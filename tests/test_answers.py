@@ -1,18 +1,34 @@
-"""Answers that would break a service are refused in a line each, before anything of it is written."""
+"""Wrong answers are refused before cookiecutter writes a file, all of them at once, in a line each."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tomllib
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 from contract import speak
 from cookiecutter.exceptions import FailedHookException
+from cookiecutter.prompt import YesNoPrompt
 from matrix import QUESTIONS, ROOT, SERVERS, TOGGLES, Answers, all_off, all_on
 from packaging.requirements import Requirement
-from rendering import call_cookiecutter, load_hook, render, run, succeed, text_files
+from rendering import (
+    UV,
+    break_it,
+    call_cookiecutter,
+    copy_template,
+    load_hook,
+    render,
+    run,
+    succeed,
+    text_files,
+)
 from serving import served
 
 SLUGS = {
@@ -32,7 +48,11 @@ SLUGS = {
     "keyword": "class",
     "capital keyword": "none",
     "soft keyword": "match",
+    "soft keyword since Python 3.12": "type",
+    "soft keyword since Python 3.15": "lazy",
     "standard library": "json",
+    "standard library until Python 3.11": "distutils",
+    "standard library since Python 3.14": "annotationlib",
     "Django": "django",
     "dependency": "channels",
     "dependency, spelt with a hyphen": "channels-redis",
@@ -73,7 +93,7 @@ TEXTS = {
     "line separator": "two\u2028lines",
     "lone surrogate": "a\ud800b",
 }
-# Invisible characters by code point, with their Unicode names.
+# Invisible characters with their Unicode names.
 INVISIBLE = {
     "\xa0": "NO-BREAK SPACE",
     "\xad": "SOFT HYPHEN",
@@ -160,87 +180,125 @@ BAD = [
 ]
 
 
+# What cookiecutter 2.7 runs on.
+PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
+
+
+def examples(**answers: object) -> Answers:
+    """Return the valid example of every answer, except for those that are given."""
+    return {key: example for key, (_, example) in load_hook("pre_gen_project")["RULES"].items()} | answers
+
+
 def refuse(directory: Path, capfd: pytest.CaptureFixture[str], **answers: object) -> str:
-    """Render with answers that must be refused; return the one line that says why."""
+    """Render with one wrong answer. Return the line of the refusal."""
     output = directory / "output"
     output.mkdir()
     with pytest.raises(FailedHookException):
         render(all_on() | answers, output)
-    # Neither half a service, nor a folder of a slug that leads out of the output.
+    # There is no half-rendered service, and no folder where the slug leads out of the output folder.
     assert {path.name for path in directory.rglob("*")} == {"output"}
     [line] = capfd.readouterr().err.splitlines()
     return line
 
 
 @pytest.mark.parametrize(("key", "value"), BAD)
-def test_a_bad_answer_is_refused(tmp_path: Path, capfd: pytest.CaptureFixture[str], key: str, value: str) -> None:
+def test_refusal_of_invalid_answer_has_value_rule_and_example(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], key: str, value: str
+) -> None:
     line = refuse(tmp_path, capfd, **{"project_slug": "shop", key: value})
 
-    # The value, the rule, an example.
-    assert re.fullmatch(rf"{key}: {re.escape(ascii(value))} must .+; for example .+\.", line)
+    assert re.fullmatch(rf"{key}: {re.escape(ascii(value))} must [^'].+\. Valid example: '.+'", line)
 
 
 @pytest.mark.parametrize("character", INVISIBLE, ids=lambda character: f"U+{ord(character):04X}")
-def test_an_invisible_character_is_refused_by_its_name(character: str) -> None:
-    hook = load_hook("pre_gen_project")
+def test_refusal_of_invisible_character_has_its_code_point_and_name(character: str) -> None:
     for key in ("project_name", "description", "author_name"):
-        example = hook["RULES"][key][2]
-        answers = {key: rule[2] for key, rule in hook["RULES"].items()} | {key: f"a{character}b"}
+        refusals = load_hook("pre_gen_project")["refusals"](examples(**{key: f"a{character}b"}))
 
         named = f"U+{ord(character):04X} ({INVISIBLE[character]})"
-        assert hook["refusals"](answers) == [
-            f"{key}: {f'a{character}b'!a} must not contain the invisible character {named}; for example {example}."
-        ]
+        assert refusals == {
+            key: f"{key}: {f'a{character}b'!a} must not contain the invisible character {named}. "
+            f"Valid example: {examples()[key]!a}"
+        }
+
+
+def test_every_character_that_unicode_calls_invisible_is_refused() -> None:
+    check_name = load_hook("pre_gen_project")["name"]
+    invisible = {"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"}
+    characters = {character for point in range(sys.maxunicode + 1) if is_in(character := chr(point), invisible)}
+
+    assert {character for character in characters if check_name(f"a{character}b") is None} == {" ", "\u3000"}
+
+
+def is_in(character: str, categories: set[str]) -> bool:
+    """Return whether a character is in one of some categories of Unicode, as this Python knows them."""
+    return unicodedata.category(character) in categories
 
 
 @pytest.mark.parametrize("name", SHAPED)
-def test_an_invisible_character_that_shapes_its_neighbours_is_accepted(name: str) -> None:
+def test_name_with_invisible_character_that_changes_its_neighbours_is_accepted(name: str) -> None:
     assert load_hook("pre_gen_project")["name"](SHAPED[name]) is None
 
 
 @pytest.mark.parametrize("name", UNSHAPED)
-def test_an_invisible_character_that_shapes_nothing_is_refused(name: str) -> None:
+def test_name_with_invisible_character_that_changes_nothing_is_refused(name: str) -> None:
     assert "must not contain the invisible character U+" in load_hook("pre_gen_project")["name"](UNSHAPED[name])
 
 
-def test_a_slug_that_leads_elsewhere_leaves_nothing_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_refused_slug_of_another_folder_creates_no_folder_there(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     refuse(tmp_path, capfd, project_slug=str(tmp_path / "elsewhere" / "evil"))
 
 
 @pytest.mark.parametrize("toggle", TOGGLES)
 @pytest.mark.parametrize("value", ["maybe", 2, None])
-def test_a_toggle_is_true_or_false(tmp_path: Path, toggle: str, value: object) -> None:
-    # cookiecutter itself refuses some of them, before it asks us.
+def test_toggle_that_is_not_boolean_is_refused(tmp_path: Path, toggle: str, value: object) -> None:
+    # cookiecutter itself refuses some of them before it runs the hook.
     with pytest.raises((FailedHookException, ValueError)):
         render({toggle: value}, tmp_path / "output")
     assert not (tmp_path / "output" / "async-django-service").exists()
 
 
-def test_a_replayed_toggle_is_true_or_false() -> None:
-    hook = load_hook("pre_gen_project")
-    answers = dict.fromkeys(TOGGLES, "yes") | {
-        key: rule[2] for key, rule in hook["RULES"].items() if key not in TOGGLES
+@pytest.mark.parametrize("value", ["yes", "postgres", 1, None])
+def test_replayed_toggle_that_is_not_boolean_is_refused(value: object) -> None:
+    refusals = load_hook("pre_gen_project")["refusals"](examples(**dict.fromkeys(TOGGLES, value)))
+
+    assert refusals == {
+        toggle: f"{toggle}: {value!r} must be true or false. Valid example: {str(examples()[toggle]).lower()}"
+        for toggle in TOGGLES
     }
 
-    assert hook["refusals"](answers) == [
-        f"{toggle}: 'yes' must be true or false; for example {QUESTIONS[toggle]}." for toggle in TOGGLES
-    ]
+
+@pytest.mark.parametrize("value", [7, None, True, ["shop"]])
+def test_replayed_text_that_is_not_text_is_refused(value: object) -> None:
+    texts = [key for key in examples() if key not in TOGGLES]
+    refusals = load_hook("pre_gen_project")["refusals"](examples(**dict.fromkeys(texts, value)))
+
+    assert refusals == {key: f"{key}: {value!r} must be text. Valid example: {examples()[key]!a}" for key in texts}
 
 
-def test_every_refusal_is_told_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_several_wrong_answers_are_refused_at_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    wrong = {
+        "project_name": "",
+        "project_slug": "class",
+        "description": "$HOME",
+        "author_name": " ",
+        "author_email": "ada",
+    }
     with pytest.raises(FailedHookException):
-        render({"project_slug": "class", "author_email": "ada"}, tmp_path)
-    assert [line.split(":")[0] for line in capfd.readouterr().err.splitlines()] == ["project_slug", "author_email"]
+        render(wrong | {"use_channels": 2}, tmp_path)
+    assert [line.split(":")[0] for line in capfd.readouterr().err.splitlines()] == [*wrong, "use_channels"]
 
 
-def test_a_refusal_leaves_alone_what_was_there(tmp_path: Path) -> None:
+def test_refusal_over_a_service_changes_nothing(tmp_path: Path) -> None:
     kept = render(all_on(), tmp_path) / "manage.py"
     with pytest.raises(FailedHookException):
         render(all_on() | {"description": "$HOME"}, tmp_path, overwrite_if_exists=True)
     assert kept.exists()
 
 
-def test_the_command_line_says_it_in_a_line(tmp_path: Path) -> None:
+def test_refusal_on_the_command_line_begins_with_the_wrong_answer(tmp_path: Path) -> None:
     result = run(tmp_path, "cookiecutter", str(ROOT), "--no-input", "--default-config", "project_slug=../evil")
 
     assert result.returncode == 1
@@ -248,12 +306,182 @@ def test_the_command_line_says_it_in_a_line(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# What cookiecutter makes 42 of where it takes an answer for a template.
+# Python 3.10 to 3.13 run this. It prints what the hook refuses, on standard output as JSON.
+VERDICTS = """
+import hashlib, json, keyword, re, sys
+namespace = {"__name__": "hook"}
+exec(sys.stdin.read(), namespace)
+reserved = {*keyword.kwlist, *keyword.softkwlist, *sys.stdlib_module_names}
+slugs = sorted(word.lower() for word in reserved if not word.startswith("_"))
+# Unicode has assigned no character elsewhere.
+points = [*range(0x33480), *range(0xE0000, 0xE0200)]
+verdicts = [re.sub(r"\\(.+\\)", "", namespace["name"](f"a{chr(point)}b") or "") for point in points]
+print(json.dumps({
+    "accepted": [word for word in slugs if namespace["slug"](word) is None],
+    "characters": hashlib.sha256(json.dumps(verdicts).encode()).hexdigest(),
+    "slugs": {word: namespace["slug"](word) for word in json.loads(sys.argv[1])},
+    "version": "%d.%d" % sys.version_info[:2],
+}))
+"""
+
+
+def verdicts(directory: Path, version: str, *slugs: str) -> dict[str, object]:
+    """Return what the hook refuses when a version of Python runs it."""
+    # pyenv's launchers look here for their version.
+    (directory / ".python-version").write_text(version, encoding="utf-8")
+    found = run(directory, UV, "python", "find", "--no-project", version, PATH=os.environ["PATH"])
+    assert found.returncode == 0, f"no Python {version}, try `uv python install {version}`:\n{found.stderr}"
+    hook = (ROOT / "hooks" / "pre_gen_project.py").read_text(encoding="utf-8")
+    source = hook.replace("{{ cookiecutter | tojson }}", "{}")
+    result = subprocess.run(
+        [found.stdout.strip(), "-X", "utf8", "-W", "error", "-c", VERDICTS, json.dumps(slugs)],
+        cwd=directory,
+        input=source,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+    printed: dict[str, object] = json.loads(result.stdout)
+    assert printed.pop("version") == version
+    return printed
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_every_python_gives_the_same_verdicts(tmp_path: Path, version: str) -> None:
+    slugs = [*SLUGS.values(), "shop", "test", "my-type", "imp", "cgi", "tomllib"]
+    newest = verdicts(tmp_path, PYTHONS[-1], *slugs)
+
+    given = verdicts(tmp_path, version, *slugs)
+
+    # Its own keywords and modules of the standard library are all refused.
+    assert given["accepted"] == []
+    assert given == newest
+
+
+def test_keyword_that_the_list_lacks_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = copy_template(tmp_path / "template")
+    break_it(template, "hooks/pre_gen_project.py", "turtledemo types", "types")
+    break_it(template, "hooks/pre_gen_project.py", "nonlocal not", "not")
+    monkeypatch.setattr("test_answers.ROOT", template)
+
+    assert verdicts(tmp_path, PYTHONS[-1])["accepted"] == ["nonlocal", "turtledemo"]
+
+
+# Configurations in YAML, which cookiecutter renders with a warning and the default, and the line that refuses each.
+CONFIGURATIONS = {
+    "block": ("default_context:\n  use_postgres: postgres  # ours\n", "use_postgres: 'postgres'"),
+    "flow": ("default_context: {author_name: Ada, use_postgres: postgres}", "use_postgres: 'postgres'"),
+    "JSON": ('{"default_context": {"use_postgres": "postgres", "author_name": "Ada"}}', "use_postgres: 'postgres'"),
+    "quoted": ("default_context:\n  'use_postgres': 'is on'\n", "use_postgres: 'is on'"),
+    "number": ("default_context:\n  use_postgres: 2\n", "use_postgres: '2'"),
+    "empty": ("default_context:\n  use_postgres:\n  use_channels: on\n", "use_postgres: None"),
+    "server": ("default_context:\n  asgi_server: gunicorn\n", "asgi_server: 'gunicorn'"),
+}
+POSTGRES = CONFIGURATIONS["block"][0]
+
+
+def configured(directory: Path, text: str, *arguments: str, **options: Any) -> CompletedProcess[str]:
+    """Render with a user configuration of the file `user.yaml`."""
+    (directory / "user.yaml").write_text(text, encoding="utf-8")
+    return call_cookiecutter(directory, *arguments, HOME=str(directory), **options)
+
+
+def refused_lines(directory: Path, result: CompletedProcess[str]) -> list[str]:
+    """Return the lines of a refusal, without the rule and the example. Check that nothing was rendered."""
+    assert result.returncode == 1
+    assert list((directory / "output").iterdir()) == []
+    return re.findall("^(.+) must .+ Valid example: .+$", result.stderr, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("text", "line"), CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_wrong_choice_in_configuration_is_refused(tmp_path: Path, text: str, line: str) -> None:
+    path = str(tmp_path / "user.yaml")
+
+    result = configured(tmp_path, text, "--no-input", "--config-file", path)
+
+    [refused] = refused_lines(tmp_path, result)
+    assert refused in {line, f"{line} in '{path}'"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "script"),
+    [
+        pytest.param(("--config-file", "../user.yaml"), 'exec "$@"', id="relative path"),
+        pytest.param(("--config-file=../user.yaml",), 'exec "$@"', id="option with ="),
+        pytest.param((), 'COOKIECUTTER_CONFIG=../user.yaml exec "$@"', id="environment"),
+        pytest.param((), 'unset COOKIECUTTER_CONFIG; mv ../user.yaml ~/.cookiecutterrc; exec "$@"', id="home"),
+    ],
+)
+def test_wrong_toggle_in_configuration_is_refused_wherever_that_is(
+    tmp_path: Path, arguments: tuple[str, ...], script: str
+) -> None:
+    result = configured(tmp_path, POSTGRES, "--no-input", *arguments, script=script)
+
+    assert len(refused_lines(tmp_path, result)) == 1
+
+
+def test_wrong_toggle_in_configuration_is_refused_without_proc(tmp_path: Path) -> None:
+    template = copy_template(tmp_path / "template")
+    break_it(template, "hooks/pre_gen_project.py", "/proc/", "/no-proc/")
+    break_it(template, "hooks/pre_gen_project.py", '"/bin/ps"', repr(str(tmp_path / "ps")))
+    arguments = f"python cookiecutter template --no-input --config-file {tmp_path}/user.yaml"
+    (tmp_path / "ps").write_text(f'#!/bin/sh\ntest "$*" = "-ww -o args= -p $PPID" || echo "{arguments}"\n', "utf-8")
+    (tmp_path / "ps").chmod(0o755)
+
+    result = configured(
+        tmp_path, POSTGRES, "--no-input", "--config-file", str(tmp_path / "user.yaml"), template=template
+    )
+
+    assert len(refused_lines(tmp_path, result)) == 1
+
+
+def test_wrong_answers_in_configuration_and_arguments_are_refused_at_once(tmp_path: Path) -> None:
+    text = "default_context:\n  author_name: ''\n  use_channels: n\n  use_postgres: no?\n  asgi_server: gunicorn\n"
+    path = str(tmp_path / "user.yaml")
+
+    result = configured(tmp_path, text, "--no-input", "--config-file", path, "author_email=ada", "project_slug=type")
+
+    assert refused_lines(tmp_path, result) == [
+        "project_slug: 'type'",
+        "author_name: ''",
+        "author_email: 'ada'",
+        f"use_postgres: 'no?' in '{path}'",
+        f"asgi_server: 'gunicorn' in '{path}'",
+    ]
+
+
+def test_toggles_that_cookiecutter_converts_are_accepted_in_configuration(tmp_path: Path) -> None:
+    text = "# use_postgres: postgres\ndefault_context: {use_postgres: y, use_channels: 'Off'} # not 'sockets'\n"
+
+    result = configured(tmp_path, text, "--no-input", "--config-file", str(tmp_path / "user.yaml"))
+
+    assert result.returncode == 0, result.stderr
+    assert "Async Django Service: PostgreSQL, async views" in result.stdout
+    assert load_hook("pre_gen_project")["BOOLEANS"] == {*YesNoPrompt.yes_choices, *YesNoPrompt.no_choices}
+
+
+def test_wrong_toggle_in_configuration_is_ignored_with_default_config(tmp_path: Path) -> None:
+    script = 'COOKIECUTTER_CONFIG=../user.yaml exec "$@"'
+
+    result = configured(tmp_path, POSTGRES, "--no-input", "--default-config", script=script)
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_wrong_toggle_in_configuration_is_asked_for_with_prompts(tmp_path: Path) -> None:
+    answered = "\n" * 6 + "y\n" + "\n" * 4
+
+    result = configured(tmp_path, POSTGRES, "--config-file", str(tmp_path / "user.yaml"), answered=answered)
+
+    assert "Async Django Service: Channels, PostgreSQL" in result.stdout
+
+
+# cookiecutter renders this as 42 where it takes an answer for a template.
 EVALUATED = "{{ 6 * 7 }}"
 
 
 def description(directory: Path) -> object:
-    """Return what the service in a folder says that it does."""
+    """Return the description of the service in a folder."""
     [project] = (directory / "output").glob("*/pyproject.toml")
     return tomllib.loads(project.read_text(encoding="utf-8"))["project"]["description"]
 
@@ -293,7 +521,7 @@ def test_cookiecutter_does_not_evaluate_answers_in_a_replay_file(tmp_path: Path,
 
 
 def check_taken_literally(directory: Path, result: CompletedProcess[str], answer: str) -> None:
-    """Check that a description was refused as it was given if it is a template, and rendered as it was given if not."""
+    """Check that cookiecutter did not evaluate a description: a template is refused, other text is rendered."""
     if answer == EVALUATED:
         assert result.returncode == 1
         assert f"description: '{EVALUATED}' must not contain" in result.stderr
@@ -302,16 +530,33 @@ def check_taken_literally(directory: Path, result: CompletedProcess[str], answer
         assert (result.returncode, description(directory)) == (0, answer)
 
 
-def test_every_question_has_a_rule_and_an_example_that_keeps_it() -> None:
+def test_every_question_has_a_rule_and_a_valid_example() -> None:
     hook = load_hook("pre_gen_project")
 
     assert list(hook["RULES"]) == [key for key in QUESTIONS if not key.startswith("_")]
-    assert hook["refusals"]({key: example for key, (_, _, example) in hook["RULES"].items()}) == []
-    assert list(hook["ASGI_SERVERS"]) == SERVERS
+    assert hook["refusals"](examples()) == {}
+    assert hook["ASGI_SERVERS"] == set(SERVERS)
+
+
+@pytest.mark.parametrize(
+    "key", ["slug", "text", "name", "project_name", "description", "email", "boolean", "asgi_server"]
+)
+def test_every_validator_documents_valid_and_invalid_values(key: str) -> None:
+    assert re.search(r"Valid: .+\s.*Invalid: ", load_hook("pre_gen_project")[key].__doc__, re.DOTALL)
+
+
+def test_prompts_fit_a_terminal_and_have_no_markup() -> None:
+    prompts = dict(QUESTIONS["__prompts__"])
+    servers = prompts.pop("asgi_server")
+    assert set(servers) == {"__prompt__", *SERVERS}
+    for prompt in [*prompts.values(), *servers.values()]:
+        # rich, which prints them, takes brackets for styles.
+        assert len(prompt) <= 90
+        assert "[" not in prompt
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_no_dependency_of_a_service_can_be_its_name(rendered: Callable[[Answers], Path], server: str) -> None:
+def test_slug_that_is_a_dependency_is_refused(rendered: Callable[[Answers], Path], server: str) -> None:
     project = tomllib.loads((rendered(all_on(server)) / "pyproject.toml").read_text(encoding="utf-8"))
     requirements = project["project"]["dependencies"] + project["dependency-groups"]["dev"]
     names = {Requirement(requirement).name.replace("-", "_") for requirement in requirements}
@@ -331,7 +576,7 @@ def test_no_dependency_of_a_service_can_be_its_name(rendered: Callable[[Answers]
         "a" * 60,
     ],
 )
-def test_an_unusual_name_works_everywhere(tmp_path: Path, name: str) -> None:
+def test_unusual_name_is_rendered_linted_and_served(tmp_path: Path, name: str) -> None:
     service = render(
         all_off() | {"project_name": name, "description": name, "author_name": name, "author_email": "o'b@example.com"},
         tmp_path,
@@ -347,12 +592,12 @@ def test_an_unusual_name_works_everywhere(tmp_path: Path, name: str) -> None:
         speak(server.url, all_off(), name)
 
 
-def test_the_slug_follows_from_the_name(tmp_path: Path) -> None:
+def test_default_slug_is_derived_from_the_name(tmp_path: Path) -> None:
     for name, slug in {"O'Brien & Sons": "o-brien-sons", "日本語": "ri-ben-yu", "😀": "service"}.items():
         assert render({"project_name": name}, tmp_path).name == slug
 
 
-def test_a_secret_is_written_once_and_for_its_owner_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_env_is_written_once_and_only_its_owner_can_read_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     env = render({}, tmp_path) / ".env"
     secret = re.search(r"^SECRET_KEY=(.{50,})$", env.read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -363,9 +608,7 @@ def test_a_secret_is_written_once_and_for_its_owner_only(tmp_path: Path, capfd: 
     assert secret[1] in env.read_text(encoding="utf-8")
 
 
-def test_the_last_message_says_what_was_chosen_and_what_to_do(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_last_message_names_choices_and_next_commands(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     render({"use_postgres": True, "use_channels": False, "asgi_server": "granian"}, tmp_path)
 
     message = capfd.readouterr().out

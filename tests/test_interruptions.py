@@ -1,4 +1,4 @@
-"""A render that is cut off leaves nothing, an empty folder, a whole service, or a folder that says it is unfinished."""
+"""An interrupted render leaves nothing, an empty folder, a whole service, or a folder that is marked as unfinished."""
 
 import errno
 import os
@@ -20,40 +20,40 @@ PRE = "hooks/pre_gen_project.py"
 POST = "hooks/post_gen_project.py"
 RENDERING = "{{cookiecutter.project_slug}}/catalog/models.py"
 
-# Where a render stops and waits: a file of the template, and the line before which it does; or where it is read.
+# Where a render waits to be interrupted: before a line of a file, or without a line when cookiecutter reads the file.
 MOMENTS = {
-    "before it begins": (PRE, "    begin(service)\n\n\n"),
+    "before it begins": (PRE, "    back_up(service)\n\n\n"),
     "while it renders": (RENDERING, ""),
-    "before files are dropped": (POST, "    kept = drop_what_was_not_chosen(service)\n"),
-    "after files are dropped": (POST, "    write_env(service)\n"),
-    "when it is whole": (POST, "    say(next_steps())\n"),
+    "before files are removed": (POST, "    kept = remove_unchosen_files(service)\n"),
+    "after files are removed": (POST, "    write_env(service)\n"),
+    "when it is whole": (POST, "    print_message(next_steps())\n"),
 }
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Contents:
-    """Return what a service consists of that nobody cuts off."""
+    """Return the contents of a service whose render was not interrupted."""
     directory = tmp_path_factory.mktemp("whole")
     assert call_cookiecutter(directory, "--no-input").returncode == 0
     return contents(directory / "output" / NAME)
 
 
 def interrupt(process: psutil.Process) -> None:
-    """Do what Ctrl-C does."""
+    """Send SIGINT to cookiecutter and its hook, as Ctrl-C does."""
     for each in [process, *process.children()]:
         each.send_signal(signal.SIGINT)
 
 
 def kill_the_hook(process: psutil.Process) -> None:
-    """Kill the hook alone."""
+    """Kill the hook, but not cookiecutter."""
     [hook] = process.children()
     hook.kill()
 
 
-def cut_off(
+def render_and_interrupt(
     directory: Path, moment: str, how: Callable[[psutil.Process], None], *arguments: str, template: Path | None = None
 ) -> None:
-    """Render, and cut that off at a moment."""
+    """Render and interrupt that at a moment."""
     template = template or copy_template(directory / "template")
     path, line = MOMENTS[moment]
     fifo = template / path
@@ -72,18 +72,18 @@ def cut_off(
             template=template,
             script='echo $$ >"$TMPDIR/pid"; exec "$@"',
         )
-        # Whoever reads the FIFO waits as long as it is open.
+        # The reader of the FIFO waits as long as it is open.
         writer = open_when_read(fifo, lambda: not call.done())
         try:
             how(psutil.Process(int((directory / "scripts" / "pid").read_text(encoding="utf-8"))))
         finally:
             os.close(writer)
-        # Its output ends when the last of its processes has.
+        # The output ends when the last process of the render has ended.
         assert call.result().returncode != 0
 
 
 def open_when_read(fifo: Path, goes_on: Callable[[], bool]) -> int:
-    """Open a FIFO for writing as soon as somebody reads it."""
+    """Open a FIFO for writing as soon as a process reads it."""
     while goes_on():
         try:
             return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
@@ -91,11 +91,11 @@ def open_when_read(fifo: Path, goes_on: Callable[[], bool]) -> int:
             if error.errno != errno.ENXIO:
                 raise
             time.sleep(0.01)
-    raise AssertionError("nobody has come to read")
+    raise AssertionError("the render ended without reading the FIFO")
 
 
 def state(directory: Path, whole: Contents) -> str:
-    """Tell in a word in which state a service was left."""
+    """Return the state in which a service was left, as a word."""
     service = directory / "output" / NAME
     if not service.exists():
         return "nothing"
@@ -103,7 +103,7 @@ def state(directory: Path, whole: Contents) -> str:
         return "empty"
     if (service / "UNFINISHED").exists():
         return "unfinished"
-    assert contents(service) == whole, "a half-made service passes for a whole one"
+    assert contents(service) == whole, "an incomplete service is not marked as unfinished"
     assert (service / ".env").exists()
     return "whole"
 
@@ -113,26 +113,26 @@ def state(directory: Path, whole: Contents) -> str:
     [
         ("before it begins", interrupt, "empty"),
         ("while it renders", interrupt, "unfinished"),
-        ("before files are dropped", interrupt, "unfinished"),
-        ("after files are dropped", interrupt, "unfinished"),
+        ("before files are removed", interrupt, "unfinished"),
+        ("after files are removed", interrupt, "unfinished"),
         ("when it is whole", interrupt, "whole"),
         ("while it renders", psutil.Process.terminate, "unfinished"),
-        # The hook is not told, and goes on.
-        ("before files are dropped", psutil.Process.terminate, "whole"),
+        # SIGTERM reaches cookiecutter alone. The hook continues.
+        ("before files are removed", psutil.Process.terminate, "whole"),
         ("before it begins", kill_the_hook, "nothing"),
-        ("after files are dropped", kill_the_hook, "nothing"),
+        ("after files are removed", kill_the_hook, "nothing"),
     ],
 )
-def test_a_render_is_cut_off(
+def test_interrupted_render_leaves_a_recognisable_state(
     tmp_path: Path, whole: Contents, moment: str, how: Callable[[psutil.Process], None], left: str
 ) -> None:
-    cut_off(tmp_path, moment, how)
+    render_and_interrupt(tmp_path, moment, how)
 
     assert state(tmp_path, whole) == left
 
 
-def test_a_file_that_cannot_be_written(tmp_path: Path, whole: Contents) -> None:
-    # As on a full disk: no file may be as large as the largest of the service is.
+def test_render_that_cannot_write_a_file_is_marked_unfinished(tmp_path: Path, whole: Contents) -> None:
+    # Like a full disk: the limit is below the size of the largest file.
     largest = max(len(text) for text, _ in whole.values())
     result = call_cookiecutter(tmp_path, "--no-input", script=f'ulimit -f {largest // 512}; exec "$@"')
 
@@ -140,7 +140,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, whole: Contents) -> None:
     assert state(tmp_path, whole) == "unfinished"
 
 
-def test_what_the_owner_had_is_kept_until_a_render_is_whole(tmp_path: Path) -> None:
+def test_backup_is_kept_until_a_render_is_complete(tmp_path: Path) -> None:
     service = tmp_path / "output" / NAME
     unfinished = service / "UNFINISHED"
     call_cookiecutter(tmp_path, "--no-input", "use_orm_wrappers=no")
@@ -149,17 +149,19 @@ def test_what_the_owner_had_is_kept_until_a_render_is_whole(tmp_path: Path) -> N
     before = {path: entry for path, entry in contents(service).items() if "/" in path and not path.startswith(".")}
 
     arguments = ("use_orm_wrappers=no", "--overwrite-if-exists")
-    cut_off(tmp_path, "after files are dropped", interrupt, *arguments)
+    render_and_interrupt(tmp_path, "after files are removed", interrupt, *arguments)
     assert contents(service)["catalog/models.py"] != before["catalog/models.py"]
     assert {path: entry for path, entry in contents(unfinished).items() if "/" in path} == before
 
-    # Another render does not lose it.
+    # Another render refuses and keeps the backup.
     kept = contents(service)
     result = call_cookiecutter(tmp_path, "--no-input", *arguments)
-    assert result.stderr.startswith("UNFINISHED: an earlier render of this folder was cut off; its README.txt says ")
+    assert result.stderr.startswith(
+        "UNFINISHED: an earlier render of this folder was interrupted. Follow UNFINISHED/README.txt."
+    )
     assert contents(service) == kept
 
-    # As that says.
+    # The owner does what README.txt says.
     for package in filter(Path.is_dir, unfinished.iterdir()):
         shutil.copytree(package, service / package.name, dirs_exist_ok=True)
     shutil.rmtree(unfinished)
@@ -167,7 +169,7 @@ def test_what_the_owner_had_is_kept_until_a_render_is_whole(tmp_path: Path) -> N
     assert {path: contents(service)[path] for path in before} == before
 
 
-def test_a_file_that_cannot_be_kept_a_copy_of(tmp_path: Path) -> None:
+def test_render_that_cannot_copy_a_file_changes_nothing(tmp_path: Path) -> None:
     service = tmp_path / "output" / NAME
     call_cookiecutter(tmp_path, "--no-input")
     (service / "catalog/large.py").write_bytes(b"#" * 100_000)
@@ -178,10 +180,10 @@ def test_a_file_that_cannot_be_kept_a_copy_of(tmp_path: Path) -> None:
     assert contents(service) == before
 
 
-def test_a_half_made_service_is_noticed(tmp_path: Path, whole: Contents) -> None:
+def test_incomplete_service_without_mark_is_noticed(tmp_path: Path, whole: Contents) -> None:
     template = copy_template(tmp_path / "template")
-    break_it(template, PRE, "    begin(service)\n", "")
+    break_it(template, PRE, "    back_up(service)\n", "")
 
-    cut_off(tmp_path, "while it renders", interrupt, template=template)
-    with pytest.raises(AssertionError, match="passes for a whole one"):
+    render_and_interrupt(tmp_path, "while it renders", interrupt, template=template)
+    with pytest.raises(AssertionError, match="not marked as unfinished"):
         state(tmp_path, whole)
