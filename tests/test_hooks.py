@@ -270,6 +270,41 @@ def test_wrong_answers_in_an_edited_replay_are_refused(tmp_path: Path) -> None:
     check_no_files(tmp_path)
 
 
+def test_refused_answers_that_are_corrected_in_the_replay_are_rendered(tmp_path: Path, usual: Contents) -> None:
+    check_refused(call_cookiecutter(tmp_path, "--no-input", *BAD), tmp_path)
+    [replay] = (tmp_path / "replays").iterdir()
+    answers = json.loads(replay.read_text(encoding="utf-8"))
+    assert answers["cookiecutter"]["project_slug"] == "refused-project-slug"
+    answers["cookiecutter"] |= {"project_slug": NAME, "author_email": "ada@example.com"}
+    replay.write_text(json.dumps(answers), encoding="utf-8")
+
+    assert check_rendered(call_cookiecutter(tmp_path, "--replay"), tmp_path / "output") == usual
+
+
+def test_cookiecutter_prints_a_traceback_and_leaves_the_hooks(tmp_path: Path) -> None:
+    refused = call_cookiecutter(tmp_path, "--no-input", *BAD)
+    assert "Traceback (most recent call last)" in refused.stderr
+    assert refused.stdout == "Hook script failed (exit status: 1)\n"
+
+    check_rendered(call_cookiecutter(tmp_path, "--no-input"), tmp_path / "output")
+
+    # One hook of the refusal, two of the render.
+    left = list((tmp_path / "scripts").glob("tmp*.py"))
+    secret = (tmp_path / "output" / NAME / ".env").read_text(encoding="utf-8").rpartition("=")[2].strip()
+    assert len(left) == 3
+    assert not any(secret in path.read_text(encoding="utf-8") for path in left)
+
+
+@pytest.mark.parametrize("answer", ["use_postgres=postgres", "asgi_server=gunicorn"])
+def test_cookiecutter_stops_at_a_wrong_choice_on_the_command_line(tmp_path: Path, answer: str) -> None:
+    result = call_cookiecutter(tmp_path, "--no-input", answer, "author_email=ada")
+
+    key, _, value = answer.partition("=")
+    assert result.returncode == 1
+    assert re.match(rf"ValueError: {value} provided for .*variable {key}", result.stderr.splitlines()[-1])
+    check_no_files(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "noticed"),
     [

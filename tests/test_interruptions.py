@@ -132,9 +132,12 @@ def test_interrupted_render_leaves_a_recognisable_state(
 
 
 def test_render_that_cannot_write_a_file_is_marked_unfinished(tmp_path: Path, whole: Contents) -> None:
-    # Like a full disk: the limit is below the size of the largest file.
-    largest = max(len(text) for text, _ in whole.values())
-    result = call_cookiecutter(tmp_path, "--no-input", script=f'ulimit -f {largest // 512}; exec "$@"')
+    template = copy_template(tmp_path / "template")
+    with (template / RENDERING).open("a", encoding="utf-8") as file:
+        file.write("#" * 200_000)
+
+    # Like a full disk: the limit is below the size of this file.
+    result = call_cookiecutter(tmp_path, "--no-input", template=template, script='ulimit -f 100; exec "$@"')
 
     assert "File too large" in result.stderr
     assert state(tmp_path, whole) == "unfinished"
