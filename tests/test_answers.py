@@ -260,6 +260,14 @@ def test_toggle_that_is_not_boolean_is_refused(tmp_path: Path, toggle: str, valu
     assert not (tmp_path / "output" / "async-django-service").exists()
 
 
+def test_refusal_in_the_documents_is_what_the_hook_prints() -> None:
+    document = (ROOT / "docs" / "rendering.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```text\n(.+?)\n```", document, re.DOTALL)
+    answers = dict(re.findall("^(.+?): '(.+?)'", block, re.MULTILINE))
+
+    assert list(load_hook("pre_gen_project")["refusals"](examples(**answers)).values()) == block.splitlines()
+
+
 @pytest.mark.parametrize("value", ["yes", "postgres", 1, None])
 def test_replayed_toggle_that_is_not_boolean_is_refused(value: object) -> None:
     refusals = load_hook("pre_gen_project")["refusals"](examples(**dict.fromkeys(TOGGLES, value)))

@@ -283,8 +283,8 @@ def test_refused_answers_that_are_corrected_in_the_replay_are_rendered(tmp_path:
 
 def test_cookiecutter_prints_a_traceback_and_leaves_the_hooks(tmp_path: Path) -> None:
     refused = call_cookiecutter(tmp_path, "--no-input", *BAD)
-    assert "Traceback (most recent call last)" in refused.stderr
-    assert refused.stdout == "Hook script failed (exit status: 1)\n"
+    assert "Traceback (most recent call last)" in refused.stdout
+    assert refused.stdout.splitlines()[-1] == "Hook script failed (exit status: 1)"
 
     check_rendered(call_cookiecutter(tmp_path, "--no-input"), tmp_path / "output")
 
