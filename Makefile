@@ -1,34 +1,35 @@
-# Two commands for a machine with python3, pip, git and make: `make demo` and `make test`.
+# Two commands for a machine with python3, pip, git and make: `make demo` and `make test`. `make help` lists all of them.
 
 # uv from PATH, or one of our own beside the repository's files.
 UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
 # A Python started by a pyenv shim, or an active environment, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
-.PHONY: demo test thorough faults browser load constraints newest benchmark
+.PHONY: help demo test thorough faults browser load benchmark constraints newest
 
-# Renders a service with every answer at its default, and serves it on http://127.0.0.1:8000.
-demo: $(UV)
+help: ## lists these commands
+	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s  %s\n", $$1, $$2 }'
+
+demo: $(UV) ## renders a service with every answer at its default, and serves it on http://127.0.0.1:8000
 	$(UV) tool run --from "cookiecutter>=2.7" cookiecutter . --no-input --default-config --output-dir demo --overwrite-if-exists
 	$(MAKE) -C demo/async-django-service run UV="$(UV)"
 
-# Renders, inspects, tests and boots every combination.
-test: .venv
+test: .venv ## renders, inspects, tests and boots every combination
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(ARGS)
 
 # Looks five times as hard for what goes wrong rarely: orders of events, odd answers, what many requests leave behind. And
 # checks the types and runs all tests of every service. `make test` leaves out what the server or the bytes cannot change.
-thorough: .venv
+thorough: .venv ## looks five times as hard for rare failures
 	EFFORT=5 .venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 3600 $(ARGS) \
 		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py tests/test_combinations.py
 
 # Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer,
 # HAProxy and nginx: `apt install pgbouncer haproxy nginx`.
-faults: .venv .load/venv
+faults: .venv .load/venv ## takes the services' dependencies away and lets hostile clients in; needs pgbouncer, haproxy, nginx
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 900 $(or $(ARGS),tests/faults)
 
 # Drives a real browser through the services' pages. Needs Chromium and, to end TLS, HAProxy: `apt install chromium haproxy`.
-browser: .venv
+browser: .venv ## drives a real browser through the services' pages; needs chromium, haproxy
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(or $(ARGS),tests/browser)
 
 # One environment with everything that our tools and all the services need.
@@ -50,15 +51,14 @@ define render_all_on
 	done
 endef
 
-# Pins that environment anew, within the bounds that the services set.
-constraints: $(UV)
+constraints: $(UV) ## pins the environment anew, within the bounds that the services set
 	$(render_all_on)
 	$(COMPILE) --output-file constraints.txt $(NEEDS)
 	rm -rf .constraints
 
 # Does what `make test` does with the newest version of everything, as if no service set a bound: says which versions
 # are new, and what they would break. The services' own environments, which keep the bounds, are left out.
-newest: $(UV)
+newest: $(UV) ## tests with the newest version of every dependency
 	$(render_all_on)
 	sed -E -i.bounded '/^ +"[a-z]/ { s/,<[0-9.]+//; s/==/>=/; }' $(ALL_ON)
 	mkdir -p .newest
@@ -71,7 +71,7 @@ newest: $(UV)
 
 # Measures a rendered service beside its peers, in one run; needs wrk. ARGS are those of benchmarks/compare.py, such as
 # ARGS="--only broadcast --rounds 5" for WebSockets and what each part contributes to their broadcast.
-benchmark: .benchmarks/venv
+benchmark: .benchmarks/venv ## measures a service and its peers in one run; needs wrk
 	.benchmarks/venv/bin/python benchmarks/compare.py $(ARGS)
 
 # The same environment and what the peers need, apart from it: no test must ever depend on that.
@@ -81,7 +81,7 @@ benchmark: .benchmarks/venv
 	touch .benchmarks/venv
 
 # Loads a rendered service while what it depends on fails, one fault after the other. ARGS are those of load/main.py.
-load: .load/venv
+load: .load/venv ## loads a service while its dependencies fail, one after the other
 	.load/venv/bin/python load/main.py $(ARGS)
 
 # The same environment and the load's tool, which patches the standard library: apart from it, too.

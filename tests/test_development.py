@@ -4,11 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 import httpx
 import pytest
-from booting import TIMEOUT, booted, free_port
+from booting import TIMEOUT, booted, free_port, poll
 from contract import ping
 from matrix import SERVERS, all_off, all_on
 from rendering import break_it, configure, render, run, succeed
@@ -50,8 +51,8 @@ def wait_for(what: Callable[[], bool], seconds: float = TIMEOUT) -> None:
 def shows(url: str, text: str) -> bool:
     """Tell whether a page answers, and with a text in it."""
     try:
-        return text in httpx.get(url, timeout=TIMEOUT).text
-    except httpx.TransportError:
+        return text in poll(url)[1]
+    except (OSError, HTTPException):
         return False
 
 

@@ -69,6 +69,10 @@ class TimeoutConnection(psycopg.Connection[Any]):
         except StopIteration as stop:
             result: RV = stop.value
             return result
+        except psycopg.errors.QueryCanceled:
+            if self.cancellation is None:  # a timeout of the server's
+                raise
+            raise asyncio.CancelledError from None
         finally:
             if self.cancellation is not None:
                 # The server would cancel the next statement instead, which may be another request's.

@@ -287,7 +287,7 @@ async def is_sleeping() -> bool:
     return bool(await run_sql(f"SELECT 1 {OTHERS} AND state = 'active' AND query LIKE '%pg_sleep%'"))
 
 
-async def test_cancelling_a_call_cancels_its_statement(pool: Pool) -> None:
+async def test_cancelling_a_call_cancels_its_statement(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
     task = asyncio.create_task(sleeping(SECONDS).afirst())
     await wait_until(is_sleeping)
 
@@ -302,6 +302,7 @@ async def test_cancelling_a_call_cancels_its_statement(pool: Pool) -> None:
     assert not await is_sleeping()
     assert pool.get_stats()["pool_size"] == pool.get_stats()["pool_available"], "the connection is back"
     assert await Group.objects.acount() == 3
+    assert not caplog.records, "the cancelled statement is no error"
 
 
 async def test_stopping_waits_for_a_cancelled_statement(pool: Pool) -> None:
