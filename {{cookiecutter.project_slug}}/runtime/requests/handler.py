@@ -40,6 +40,8 @@ require(Signal, "_live_receivers")
 
 # Django's own receivers of request_started and request_finished. None of them blocks on the event loop.
 NON_BLOCKING_RECEIVERS = frozenset({reset_queries, close_old_connections, reset_urlconf, close_caches})
+# The receivers of a signal when none of them could block. Every request asks, and they seldom change.
+NON_BLOCKING: dict[Signal, list[Any]] = {}
 
 
 def get_django_application() -> "Handler":
@@ -216,7 +218,11 @@ def closing_may_block(response: HttpResponseBase) -> bool:
 
 def possibly_blocking_receivers(signal: Signal) -> list[Callable[..., Any]]:
     """Return the receivers of a handler's signal that are not known to be non-blocking."""
-    if not signal.receivers:
+    if not signal.receivers or signal.receivers == NON_BLOCKING.get(signal):
         return []
+    connected = list(signal.receivers)
     receivers, async_receivers = signal._live_receivers(Handler)
-    return [receiver for receiver in receivers if receiver not in NON_BLOCKING_RECEIVERS] + async_receivers
+    blocking = [receiver for receiver in receivers if receiver not in NON_BLOCKING_RECEIVERS] + async_receivers
+    if not blocking:
+        NON_BLOCKING[signal] = connected
+    return blocking

@@ -67,7 +67,7 @@ class InlineHooksMixin(MiddlewareMixin):
                 response = await with_error_responses(request, sync_to_async(self.process_request)(request))
             else:
                 response = self.process_request(request)
-        response = response or await cast(Awaitable[HttpResponseBase], self.get_response(request))
+        response = response or await self.get_response(request)  # type: ignore[misc]
         if hasattr(self, "process_response"):
             if self.response_may_block(request, response):
                 return await with_error_responses(request, sync_to_async(self.process_response)(request, response))
