@@ -147,7 +147,8 @@ def wait_until_live(server: Server) -> None:
     while True:
         assert server.process.poll() is None, f"exited {server.process.returncode} before it served:\n{server.log}"
         try:
-            status, _ = poll(f"{server.url}/health/live")
+            # Another process may listen on the port, and never answer.
+            status, _ = poll(f"{server.url}/health/live", timeout=5)
         except (OSError, http.client.HTTPException):
             assert time.monotonic() < deadline, f"does not answer:\n{server.log}"
             time.sleep(0.03)
@@ -156,14 +157,14 @@ def wait_until_live(server: Server) -> None:
             return
 
 
-def poll(url: str) -> tuple[int, str]:
+def poll(url: str, timeout: float = TIMEOUT) -> tuple[int, str]:
     """Return the status and the text of a response, for tests that ask again and again.
 
     Raises OSError or HTTPException if there is no response. A client of httpx would load certificates for each one, and
     so take processor time from the server.
     """
     parts = urllib.parse.urlsplit(url)
-    with contextlib.closing(http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT)) as client:
+    with contextlib.closing(http.client.HTTPConnection(parts.netloc, timeout=timeout)) as client:
         client.request("GET", parts.path)
         response = client.getresponse()
         return response.status, response.read().decode()
