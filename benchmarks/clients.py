@@ -16,8 +16,11 @@ class LoadError(Exception):
     """Requests that failed: what was measured is not what was meant."""
 
 
-def throughput(url: str, seconds: float, headers: dict[str, str]) -> float:
-    """Return the requests per second that `wrk` makes on `CONNECTIONS` connections; raise LoadError if any fails."""
+def throughput(url: str, seconds: float, headers: dict[str, str]) -> tuple[int, float]:
+    """Return the requests that `wrk` makes on `CONNECTIONS` connections, and how many a second.
+
+    Raises LoadError if any fails.
+    """
     options = [f"--connections={CONNECTIONS}", "--threads=1", f"--duration={seconds:.0f}s"]
     options += [f"--header={name}: {value}" for name, value in headers.items()]
     command = ["wrk", *options, url]
@@ -25,7 +28,8 @@ def throughput(url: str, seconds: float, headers: dict[str, str]) -> float:
     failed = re.search(r"Non-2xx.*|Socket errors.*", printed)
     if failed:
         raise LoadError(failed[0])
-    return float(re.search(r"Requests/sec: +([\d.]+)", printed)[1])
+    count, rate = (re.search(pattern, printed)[1] for pattern in (r"(\d+) requests in", r"Requests/sec: +([\d.]+)"))
+    return int(count), float(rate)
 
 
 async def latencies(url: str, clients: int, seconds: float) -> list[float]:

@@ -5,6 +5,7 @@ them. What is compared are the numbers of the same round: `report.py` prints the
 """
 
 import argparse
+import re
 import resource
 import shutil
 import signal
@@ -13,13 +14,15 @@ import tempfile
 from pathlib import Path
 
 from backends import running_backends
-from chart import draw
+from chart import CHARTED, draw
 from contenders import ROOT, Contender, make_contenders
 from report import markdown
 from results import Results
 from workloads import WORKLOADS, Measurement, Workload
 
 BUILD = ROOT / ".benchmarks"
+# The text between these marks of a document is printed by this program.
+MEASURED = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- /measured -->)", re.DOTALL)
 # Of files that one process may have open: a server with a thousand sockets, and so many clients of it.
 FILES = 8_192
 
@@ -37,21 +40,26 @@ def main() -> None:
         contenders = make_contenders(Path(name), backends)
         for workload in options.only:
             results[workload] = measure(WORKLOADS[workload], workload, contenders, options.rounds, options.seconds)
-    tables = markdown(results, options.rounds, options.seconds)
+    tables = markdown(results, contenders, options.rounds, options.seconds)
     print(tables)
     for path in (options.output, options.chart):
         path.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(tables + "\n", encoding="utf-8")
-    draw(results, options.chart)
+    if options.document:
+        text = options.document.read_text(encoding="utf-8")
+        options.document.write_text(MEASURED.sub(lambda _: f"\n{tables}\n\n", text), encoding="utf-8")
+    if CHARTED in results:
+        draw(results, options.chart)
 
 
 def parse_options() -> argparse.Namespace:
-    """Return `rounds`, `seconds`, `only`, `output` and `chart`, as the command line has them."""
+    """Return `rounds`, `seconds`, `only`, `output`, `document` and `chart`, as the command line has them."""
     parser = argparse.ArgumentParser(prog="make benchmark", description="Measure a rendered service beside its peers.")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: 3)")
     parser.add_argument("--seconds", type=int, default=3, help="how long each time (default: 3)")
     parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="fewer workloads")
     parser.add_argument("--output", type=Path, default=BUILD / "comparison.md", help="where the tables go, too")
+    parser.add_argument("--document", type=Path, help="a document to write the tables into, where it says `measured`")
     parser.add_argument("--chart", type=Path, default=BUILD / "comparison.png", help="where the chart goes")
     return parser.parse_args()
 

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 from backends import Backends
 from processes import ENVIRONMENT, Server, free_port, running
-from servers import granian, uvicorn
+from servers import granian, runbolt, uvicorn
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -19,8 +20,21 @@ ROOT = HERE.parent
 SERVICE = "this template"
 STARTPROJECT = "startproject"
 STARTPROJECT_POOL = "startproject + psycopg's pool"
-FASTAPI = "FastAPI"
+NINJA = "django-ninja, startproject's middleware"
+BOLT = "django-bolt, startproject's middleware"
+BOLT_IN_SERVICE = "django-bolt, this template's middleware"
+FASTAPI_WITH_MIDDLEWARE = "FastAPI, packages for the same work"
+# Sessions, CSRF protection and security headers for every request.
+SAME_WORK = (STARTPROJECT, STARTPROJECT_POOL, NINJA, BOLT, BOLT_IN_SERVICE, FASTAPI_WITH_MIDDLEWARE, SERVICE)
+
+SERVICE_BARE = "this template, bare"
+NINJA_BARE = "django-ninja, bare"
+BOLT_BARE = "django-bolt, bare"
+FASTAPI = "FastAPI, bare"
+LITESTAR = "litestar, bare"
 BARE = "bare ASGI"
+# No middleware at all.
+NO_MIDDLEWARE = (NINJA_BARE, BOLT_BARE, FASTAPI, LITESTAR, BARE, SERVICE_BARE)
 
 WITHOUT_DIRECT_PATH = "Django's own middleware"
 WITHOUT_WORKER_POOL = "Django's own handler and threads"
@@ -38,24 +52,65 @@ BROADCAST_PARTS = {
     "a timer for each message": "timers",
 }
 
-# The session that every contender on Django knows.
+# The session that every contender on Django knows, and the secret that signs those of the others.
 SESSION_KEY = "benchmark0benchmark0benchmark000"
+SECRET_KEY = "only the benchmark knows it, and there are fifty characters"
+
+
+@dataclass(frozen=True)
+class Middleware:
+    """The middleware of a contender: what the tables call it, what it consists of, and the headers that prove it."""
+
+    name: str
+    parts: str
+    headers: frozenset[str]
+
+
+# Response headers that only middleware adds.
+PROOFS = frozenset({"content-security-policy", "x-content-type-options", "x-frame-options", "x-request-id"})
+NO_PARTS = Middleware("none", "", frozenset())
+STARTPROJECTS = Middleware(
+    "startproject's",
+    "the seven that `django-admin startproject` lists, for security headers, sessions, URLs and hosts, CSRF, users, "
+    "messages and framing",
+    PROOFS - {"content-security-policy", "x-request-id"},
+)
+SERVICES = Middleware(
+    "the template's",
+    "those seven as subclasses that stay on the event loop, and one each for request IDs, browser policies such as "
+    "CSP, and static files",
+    PROOFS,
+)
+PACKAGES = Middleware(
+    "packages",
+    "asgi-correlation-id for request IDs, secure for security headers, starlette's for hosts and for sessions in "
+    "signed cookies, and asgi-csrf",
+    PROOFS,
+)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """An application, as `module:attribute` in a folder, its environment, and the command that serves it on a port."""
+    """An application, as `module:attribute` in a folder, and the command that serves it on a port."""
 
     application: str
     directory: Path
     environment: dict[str, str]
-    command: Callable[[str, int], list[str]] = field(default=uvicorn)
+    middleware: Middleware
+    command: Callable[[str, int], list[str]]
 
     @contextmanager
     def served(self) -> Iterator[Server]:
-        """Hold the application open in one new worker process. Raises RuntimeError as `processes.running` does."""
+        """Hold the application open in one new worker process.
+
+        Raises RuntimeError as `processes.running` does, and if its middleware is not what it claims to run.
+        """
         port = free_port()
         with running(self.command(self.application, port), port, self.directory, self.environment) as server:
+            with urlopen(f"{server.url}/json", timeout=30) as response:
+                proofs = PROOFS & {name.lower() for name in response.headers}
+            if proofs != self.middleware.headers:
+                raise RuntimeError(f"middleware ({self.middleware.name}) added the headers {sorted(proofs)}")
             yield server
 
 
@@ -67,33 +122,46 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
     service, project = render(directory), start_project(directory)
     common = {
         "DATABASE_URL": backends.database_url,
-        "SECRET_KEY": "only the benchmark knows it, and there are fifty characters",
+        "DEBUG": "false",
+        "PYTHONPATH": str(HERE),
+        "REDIS_URL": backends.redis_url,
+        "SECRET_KEY": SECRET_KEY,
         "SLOW_URL": backends.slow_url,
     }
 
     def django(settings: str) -> dict[str, str]:
         return common | {"DJANGO_SETTINGS_MODULE": f"benchmark.{settings}"}
 
-    ours = django("service_settings") | {"DEBUG": "false", "REDIS_URL": backends.redis_url}
-    common["DATABASE_POOL"] = prepare(service, ours)
-    peers = common | {"PYTHONPATH": str(HERE)}
-    entry = "config.asgi:application"
+    common["DATABASE_POOL"] = prepare(service, django("service_settings"))
+    ours, pooled, bare = django("service_settings"), django("startproject_with_pool"), django("startproject_bare")
+    entry, bolt, ninja = "config.asgi:application", "peers.bolt_app:api", "peers.ninja_app:application"
+
+    def without(part: str, **environment: str) -> Contender:
+        return Contender(f"benchmark.{part}:application", service, ours | environment, SERVICES, uvicorn)
+
     return {
-        STARTPROJECT: Contender(entry, project, django("startproject_settings")),
-        STARTPROJECT_POOL: Contender(entry, project, django("startproject_with_pool")),
-        FASTAPI: Contender("peers.fastapi_app:application", directory, peers),
-        BARE: Contender("peers.bare:application", directory, peers),
-        SERVICE: Contender(entry, service, ours),
-        WITHOUT_DIRECT_PATH: Contender("benchmark.without_direct_path:application", service, ours),
-        WITHOUT_WORKER_POOL: Contender("benchmark.without_worker_pool:application", service, ours),
-        WITHOUT_LOOP_ORM: Contender(entry, service, ours | django("service_orm_in_threads")),
-        WITHOUT_POOL: Contender(entry, service, ours | django("service_without_pool")),
-        WITHOUT_AIOHTTP: Contender("benchmark.without_aiohttp:application", service, ours),
-        ON_GRANIAN: Contender(entry, service, ours, granian),
-        **{
-            name: Contender("benchmark.broadcast_without:application", service, ours | {"BROADCAST_WITHOUT": part})
-            for name, part in BROADCAST_PARTS.items()
-        },
+        STARTPROJECT: Contender(entry, project, django("startproject_settings"), STARTPROJECTS, uvicorn),
+        STARTPROJECT_POOL: Contender(entry, project, pooled, STARTPROJECTS, uvicorn),
+        NINJA: Contender(ninja, project, pooled, STARTPROJECTS, uvicorn),
+        NINJA_BARE: Contender(ninja, project, bare, NO_PARTS, uvicorn),
+        BOLT: Contender(bolt, project, pooled, STARTPROJECTS, runbolt),
+        BOLT_BARE: Contender(bolt, project, bare, NO_PARTS, runbolt),
+        BOLT_IN_SERVICE: Contender(bolt, service, ours, SERVICES, runbolt),
+        FASTAPI: Contender("peers.fastapi_app:application", directory, common, NO_PARTS, uvicorn),
+        FASTAPI_WITH_MIDDLEWARE: Contender(
+            "peers.fastapi_with_middleware:application", directory, common, PACKAGES, uvicorn
+        ),
+        LITESTAR: Contender("peers.litestar_app:application", directory, common, NO_PARTS, uvicorn),
+        BARE: Contender("peers.bare:application", directory, common, NO_PARTS, uvicorn),
+        SERVICE: Contender(entry, service, ours, SERVICES, uvicorn),
+        SERVICE_BARE: Contender(entry, service, django("service_bare"), NO_PARTS, uvicorn),
+        ON_GRANIAN: Contender(entry, service, ours, SERVICES, granian),
+        WITHOUT_LOOP_ORM: Contender(entry, service, django("service_orm_in_threads"), SERVICES, uvicorn),
+        WITHOUT_POOL: Contender(entry, service, django("service_without_pool"), SERVICES, uvicorn),
+        WITHOUT_DIRECT_PATH: without("without_direct_path"),
+        WITHOUT_WORKER_POOL: without("without_worker_pool"),
+        WITHOUT_AIOHTTP: without("without_aiohttp"),
+        **{name: without("broadcast_without", BROADCAST_WITHOUT=part) for name, part in BROADCAST_PARTS.items()},
     }
 
 

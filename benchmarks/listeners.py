@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import time
 from urllib.parse import urlsplit
 
@@ -15,11 +16,12 @@ TIMEOUT = 60
 
 
 class Audience:
-    """How many listeners have heard a text, and an event for when all of them have."""
+    """How many listeners have heard a text, an event for when all of them have, and which texts they were."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.everyone = asyncio.Event()
+        self.texts: set[bytes] = set()
         self.reset()
 
     def reset(self) -> None:
@@ -27,8 +29,9 @@ class Audience:
         self.count = 0
         self.everyone.clear()
 
-    def add(self) -> None:
+    def add(self, text: bytes) -> None:
         """Count one more."""
+        self.texts.add(text)
         self.count += 1
         if self.count == self.size:
             self.everyone.set()
@@ -72,7 +75,7 @@ class Listener(asyncio.Protocol):
             self.received = rest
         while len(self.received) >= 2 and len(self.received) >= (length := 2 + self.received[1]):
             if self.received[0] & 0x0F == TEXT:
-                self.audience.add()
+                self.audience.add(bytes(self.received[2:length]))
             del self.received[:length]
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -81,11 +84,14 @@ class Listener(asyncio.Protocol):
             self.open.set_exception(ConnectionError("closed during the handshake"))
 
 
-async def broadcast_seconds(server: Server, path: str, listeners: int, times: int) -> tuple[list[float], float]:
+async def broadcast_seconds(
+    server: Server, path: str, answer: object, listeners: int, times: int
+) -> tuple[list[float], float]:
     """Open WebSockets at a path, and `GET /publish` a few times, once more before that to warm up.
 
     Returns how long the last of them waits for each text, and the CPU time of the server for each text. Raises
-    ConnectionError if the server refuses a WebSocket, and TimeoutError if it takes too long.
+    ConnectionError if the server refuses a WebSocket, TimeoutError if it takes too long, and ValueError if a text is
+    not the JSON of `answer`.
     """
     loop = asyncio.get_running_loop()
     audience = Audience(listeners)
@@ -103,7 +109,7 @@ async def broadcast_seconds(server: Server, path: str, listeners: int, times: in
                     await listener.open
             for number in range(1 + times):
                 if number == 1:
-                    cpu_before = cpu_time(server)
+                    cpu_before = server.cpu_time()
                 audience.reset()
                 started = time.perf_counter()
                 publishing = asyncio.create_task(get(session, f"{url}/publish"))
@@ -111,14 +117,10 @@ async def broadcast_seconds(server: Server, path: str, listeners: int, times: in
                     await audience.everyone.wait()
                 taken.append(time.perf_counter() - started)
                 await publishing
-            cpu = cpu_time(server) - cpu_before
+            cpu = server.cpu_time() - cpu_before
         finally:
             for transport in transports:
                 transport.abort()
+    if any(json.loads(text) != answer for text in audience.texts):
+        raise ValueError(f"sent {audience.texts}, not {answer}")
     return taken[1:], cpu / times
-
-
-def cpu_time(server: Server) -> float:
-    """Return the seconds of CPU time that the process of a server has taken so far."""
-    times = server.process.cpu_times()
-    return float(times.user + times.system)

@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,53 @@ STOP_TIMEOUT = 10
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What a server occupies: its processes, their threads, and their resident memory in bytes."""
+
+    processes: int
+    threads: int
+    memory: int
+
+
+@dataclass(frozen=True)
 class Server:
-    """A server that answers: where it is, and its process (its first one, if it has several)."""
+    """A server that answers: where it is, and its first process."""
 
     url: str
     process: psutil.Process
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all of its processes."""
+        return [self.process, *self.process.children(recursive=True)]
+
+    def cpu_time(self) -> float:
+        """Return the seconds of CPU time that its processes have taken so far."""
+        times = [process.cpu_times() for process in self.processes()]
+        return float(sum(taken.user + taken.system for taken in times))
+
+    def usage(self) -> Usage:
+        """Return what it occupies now."""
+        processes = self.processes()
+        return Usage(
+            len(processes),
+            sum(process.num_threads() for process in processes),
+            sum(process.memory_info().rss for process in processes),
+        )
+
+    def usage_during(self, work: Callable[[], object]) -> Usage:
+        """Return the most that it occupies while a function runs in another thread. Raises what that raises."""
+        usages = [self.usage()]
+        with ThreadPoolExecutor(1) as executor:
+            working = executor.submit(work)
+            while not working.done():
+                usages.append(self.usage())
+                time.sleep(0.1)
+        working.result()
+        return Usage(
+            max(usage.processes for usage in usages),
+            max(usage.threads for usage in usages),
+            max(usage.memory for usage in usages),
+        )
 
 
 def free_port() -> int:

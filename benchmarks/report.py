@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sysconfig
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -10,22 +11,28 @@ from contenders import (
     BARE,
     BROADCAST_PARTS,
     FASTAPI,
+    NO_MIDDLEWARE,
     ON_GRANIAN,
+    SAME_WORK,
     SERVICE,
     STARTPROJECT,
-    STARTPROJECT_POOL,
     WITHOUT_AIOHTTP,
     WITHOUT_DIRECT_PATH,
+    WITHOUT_LOOP_ORM,
     WITHOUT_POOL,
     WITHOUT_WORKER_POOL,
+    Contender,
 )
 from peers.slow import SECONDS as CALL
 from results import Column, Results
-from workloads import BROADCASTS, SLEEPERS, SOCKETS
+from workloads import BROADCASTS, SLEEPERS, SOCKETS, WAITING
 
 # Whose versions decide the numbers.
 PACKAGES = ["django", "asgiref", "psycopg", "channels", "httpx", "aiohttp"]
-PACKAGES += ["uvicorn", "uvloop", "httptools", "granian", "fastapi", "sqlalchemy", "asyncpg"]
+PACKAGES += ["uvicorn", "uvloop", "httptools", "granian", "django-bolt", "django-ninja"]
+PACKAGES += ["fastapi", "starlette", "litestar", "sqlalchemy", "asyncpg"]
+# How CPython has to be configured to be as fast as the Python that distributions and uv install.
+OPTIMIZATIONS = ["--enable-optimizations", "--with-lto"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,11 @@ def requests(heading: str, workload: str, per: str) -> Column:
     return Column(heading, workload, "requests per second", "{:,.0f}/s", per=per)
 
 
+def request_cpu(workload: str) -> Column:
+    """Return a column of the CPU time of the server's processes for each request."""
+    return Column("CPU", workload, "cpu", "{:,.2f} ms", scale=0.001)
+
+
 def latency(heading: str, workload: str, per: str | float) -> Column:
     """Return a column of latencies, as multiples of a contender's or of a number of seconds."""
     return Column(heading, workload, "latency", "{:,.0f} ms", scale=0.001, per=per)
@@ -59,17 +71,36 @@ def cpu(per: str) -> Column:
     return Column("CPU time", "broadcast", "cpu", "{:,.0f} ms", scale=0.001, per=per)
 
 
+REQUESTS = (
+    f"As multiples of what {STARTPROJECT}, with its middleware, answers in the same round to {CONNECTIONS} "
+    "connections. CPU, where less is better, is the CPU time of the server's processes for each request: other load on "
+    "the machine changes it less. Every pool of database connections has the same size."
+)
 COMPARISONS = (
     Table(
-        "Requests per second",
+        "Requests per second: the same work",
         "more",
-        f"As multiples of what {STARTPROJECT} answers in the same round, with {CONNECTIONS} connections. "
-        "Every pool of database connections has the same size.",
-        (STARTPROJECT, STARTPROJECT_POOL, SERVICE, FASTAPI, BARE),
+        f"{REQUESTS} FastAPI's session is a signed cookie, which takes no query.",
+        SAME_WORK,
         (
             requests("plain JSON", "json", STARTPROJECT),
+            request_cpu("json"),
             requests("one row of PostgreSQL", "row", STARTPROJECT),
+            request_cpu("row"),
             requests("one key of the session", "session", STARTPROJECT),
+            request_cpu("session"),
+        ),
+    ),
+    Table(
+        "Requests per second: bare",
+        "more",
+        f"Without middleware. {REQUESTS}",
+        NO_MIDDLEWARE,
+        (
+            requests("plain JSON", "json", STARTPROJECT),
+            request_cpu("json"),
+            requests("one row of PostgreSQL", "row", STARTPROJECT),
+            request_cpu("row"),
         ),
     ),
     Table(
@@ -78,14 +109,14 @@ COMPARISONS = (
         "The median latency, as a multiple of the slowest call: 1 is the best there can be. The template's service "
         "makes the calls with its own client, the others with one `httpx.AsyncClient` that their requests share, and "
         "that opens at most 100 connections, as it does by default.",
-        (STARTPROJECT, SERVICE, FASTAPI),
+        WAITING,
         (latency("1 client", "fan-out-1", CALL), latency("32 clients", "fan-out-32", CALL)),
     ),
     Table(
         f"{SLEEPERS} requests that sleep at once",
         "less",
-        "What the server's process gains meanwhile.",
-        (STARTPROJECT, SERVICE, FASTAPI),
+        "What the server's processes gain meanwhile.",
+        WAITING,
         (
             Column("threads", "sleepers", "threads", "{:,.0f}"),
             Column("resident memory", "sleepers", "memory", "{:,.0f} MB", scale=1e6),
@@ -106,10 +137,11 @@ PARTS = Table(
     "more",
     "The template's service with one part of it replaced at a time, as multiples of the whole service's numbers in the "
     "same round. The last column has latencies, where less is better.",
-    (SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, WITHOUT_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
+    (SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, WITHOUT_LOOP_ORM, WITHOUT_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
     (
         requests("plain JSON", "json", SERVICE),
         requests("one row of PostgreSQL", "row", SERVICE),
+        requests("one key of the session", "session", SERVICE),
         latency("fan-out, 32 clients", "fan-out-32", SERVICE),
     ),
 )
@@ -123,10 +155,10 @@ BROADCAST = Table(
 )
 
 
-def markdown(results: Results, rounds: int, seconds: int) -> str:
+def markdown(results: Results, contenders: dict[str, Contender], rounds: int, seconds: int) -> str:
     """Return the tables of whatever was measured, and under what conditions."""
     sections = [part for table in (*COMPARISONS, PARTS, BROADCAST) for part in section(table, results)]
-    return "\n\n".join([conditions(rounds, seconds), *sections])
+    return "\n\n".join([conditions(rounds, seconds), *peers(results, contenders), *sections])
 
 
 def conditions(rounds: int, seconds: int) -> str:
@@ -138,8 +170,56 @@ def conditions(rounds: int, seconds: int) -> str:
         "without a log of requests, on uvloop, httptools and uvicorn if it does not say otherwise, started anew and "
         "warmed up for each measurement; each round measures all of them, in turns. A cell has **the median** of the "
         "rounds, (their lowest–their highest), and the median in a unit of its own. The load and the database run "
-        f"on the same machine: {machine}, {packages}."
+        f"on the same machine: {machine} {how_python_was_built()}, {packages}."
     )
+
+
+def how_python_was_built() -> str:
+    """Return which of `OPTIMIZATIONS` this Python was configured with, and whom it favours without them."""
+    configured = sysconfig.get_config_var("CONFIG_ARGS") or ""
+    missing = [option for option in OPTIMIZATIONS if option not in configured]
+    if not missing:
+        return f"(built with {' and '.join(OPTIMIZATIONS)})"
+    return f"(built without {' and '.join(missing)}, which favours peers that are written in Rust and C)"
+
+
+def peers(results: Results, contenders: dict[str, Contender]) -> list[str]:
+    """Return the parts of the section that says what each contender of the comparisons runs."""
+    measured = {name for rounds in results.values() for name in rounds[0]}
+    compared = dict.fromkeys(name for table in COMPARISONS for name in table.contenders if name in measured)
+    rows = [
+        ["", "middleware", "server", "processes", "threads"],
+        ["---", "---", "---", "---:", "---:"],
+        *(
+            [
+                name,
+                contenders[name].middleware.name,
+                contenders[name].command.__name__,
+                *(most(results, name, metric) for metric in ("processes", "threads")),
+            ]
+            for name in compared
+        ),
+    ]
+    middleware = dict.fromkeys(contenders[name].middleware for name in compared)
+    return [
+        "### The contenders",
+        "Before each measurement, the headers of a response prove that the middleware runs, or that there is none. The "
+        f"last columns have the most processes and threads of the server under the load of {CONNECTIONS} connections. "
+        "runbolt is django-bolt's own server.",
+        markdown_table(rows),
+        "\n".join(f"- Middleware, {each.name}: {each.parts}." for each in middleware if each.parts),
+    ]
+
+
+def most(results: Results, contender: str, metric: str) -> str:
+    """Return the highest number of a metric of requests in any workload and round, or a dash if none has it."""
+    numbers = [
+        measured[contender][metric]
+        for workload in ("json", "row", "session")
+        for measured in results.get(workload, [])
+        if contender in measured
+    ]
+    return f"{max(numbers):.0f}" if numbers else "–"
 
 
 def section(table: Table, results: Results) -> list[str]:
@@ -156,8 +236,13 @@ def section(table: Table, results: Results) -> list[str]:
     return [
         f"### {table.heading}",
         f"{table.better.capitalize()} is better. {table.note}",
-        "\n".join(f"| {' | '.join(row)} |" for row in rows),
+        markdown_table(rows),
     ]
+
+
+def markdown_table(rows: list[list[str]]) -> str:
+    """Return a table, the first row of which is its head."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def cell(column: Column, results: Results, contender: str) -> str:
@@ -167,7 +252,7 @@ def cell(column: Column, results: Results, contender: str) -> str:
     absolute = column.absolute(results, contender)
     own, lowest, highest = map(column.form.format, (absolute.median, absolute.lowest, absolute.highest))
     if column.per is None:
-        return f"**{own}** ({lowest}–{highest})"
+        return f"**{own}** ({lowest.partition(' ')[0]}–{highest.partition(' ')[0]})"
     if column.per == contender:
         return f"**1**, {own}"
     relative = column.relative(results, contender)

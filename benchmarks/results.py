@@ -38,13 +38,6 @@ class Column:
     scale: float = 1.0
     per: str | float | None = None
 
-    @property
-    def reference(self) -> str:
-        """What `per` is, in words: `startproject`, `100 ms`, or nothing."""
-        if self.per is None or isinstance(self.per, str):
-            return self.per or ""
-        return self.form.format(self.per / self.scale)
-
     def has(self, results: Results, contender: str) -> bool:
         """Tell whether a contender was measured."""
         return contender in results[self.workload][0]

@@ -1,24 +1,30 @@
 """What is measured: each workload asks one server for one thing, and says in numbers how it went."""
 
+import base64
 import json
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from urllib.request import Request, urlopen
 
+import itsdangerous
 import uvloop
 from clients import at_once, latencies, throughput
 from contenders import (
     BARE,
+    BOLT_BARE,
     BROADCAST_PARTS,
     FASTAPI,
+    LITESTAR,
+    NO_MIDDLEWARE,
     ON_GRANIAN,
+    SAME_WORK,
+    SECRET_KEY,
     SERVICE,
     SESSION_KEY,
     STARTPROJECT,
-    STARTPROJECT_POOL,
     WITHOUT_AIOHTTP,
     WITHOUT_DIRECT_PATH,
     WITHOUT_LOOP_ORM,
@@ -35,6 +41,7 @@ SLEEPERS = 500
 SLEEP = 5.0
 SOCKETS = 1_000
 BROADCASTS = 20
+HELLO = {"message": "Hello"}
 
 # What a workload found out, by the name of the metric: {"requests per second": 4321.0}.
 type Measurement = dict[str, float]
@@ -50,18 +57,34 @@ class Workload:
     contenders: tuple[str, ...]
 
 
+def check(url: str, answer: dict[str, object], **headers: str) -> None:
+    """Raise ValueError if a URL does not give a certain JSON answer, which is the same for every contender."""
+    with urlopen(Request(url, headers=headers), timeout=30) as response:
+        if (answered := json.load(response)) != answer:
+            raise ValueError(f"{url} answered {answered}, not {answer}")
+
+
 def requests(path: str, answer: dict[str, object], **headers: str) -> Measure:
-    """Return a measurement of the `requests per second` to a path, which must give one certain JSON answer."""
+    """Return a measurement of the `requests per second` to a path, and the `cpu` seconds of the server for each.
+
+    And the most `processes` and `threads` that the server has under this load.
+    """
 
     def measure(server: Server, seconds: float) -> Measurement:
         url = server.url + path
-        with urlopen(Request(url, headers=headers), timeout=30) as response:
-            if (answered := json.load(response)) != answer:
-                raise ValueError(f"{path} answered {answered}, not {answer}")
-        throughput(url, WARM_UP, headers)
-        return {"requests per second": throughput(url, seconds, headers)}
+        check(url, answer, **headers)
+        usage = server.usage_during(partial(throughput, url, WARM_UP, headers))
+        before = server.cpu_time()
+        count, rate = throughput(url, seconds, headers)
+        cpu = (server.cpu_time() - before) / count
+        return {"requests per second": rate, "cpu": cpu, "processes": usage.processes, "threads": usage.threads}
 
     return measure
+
+
+def signed(session: dict[str, str]) -> str:
+    """Return a session as the cookie of starlette's SessionMiddleware."""
+    return itsdangerous.TimestampSigner(SECRET_KEY).sign(base64.b64encode(json.dumps(session).encode())).decode()
 
 
 def fan_out(clients: int) -> Measure:
@@ -72,6 +95,7 @@ def fan_out(clients: int) -> Measure:
 
     def measure(server: Server, seconds: float) -> Measurement:
         url = f"{server.url}/fan-out"
+        check(url, {"answers": 10})
         uvloop.run(latencies(url, clients, WARM_UP))
         return {"latency": statistics.median(uvloop.run(latencies(url, clients, seconds)))}
 
@@ -83,20 +107,15 @@ def sleepers(server: Server, seconds: float) -> Measurement:
 
     It takes as long as they sleep. Raises RuntimeError if they were not all asleep at the same time.
     """
+    check(f"{server.url}/sleep?seconds=0", HELLO)
     # One client: the threads of many would still be there for a moment.
     uvloop.run(latencies(f"{server.url}/json", 1, WARM_UP))
-    threads, memory = [server.process.num_threads()], [server.process.memory_info().rss]
+    before = server.usage()
     started = time.perf_counter()
-    with ThreadPoolExecutor(1) as executor:
-        sleeping = executor.submit(uvloop.run, at_once(f"{server.url}/sleep?seconds={SLEEP}", SLEEPERS))
-        while not sleeping.done():
-            threads.append(server.process.num_threads())
-            memory.append(server.process.memory_info().rss)
-            time.sleep(0.1)
-    sleeping.result()
+    peak = server.usage_during(lambda: uvloop.run(at_once(f"{server.url}/sleep?seconds={SLEEP}", SLEEPERS)))
     if time.perf_counter() - started > 2 * SLEEP:
         raise RuntimeError("the last request began after the first had ended")
-    return {"threads": max(threads) - threads[0], "memory": max(memory) - memory[0]}
+    return {"threads": peak.threads - before.threads, "memory": peak.memory - before.memory}
 
 
 def broadcast(server: Server, seconds: float) -> Measurement:
@@ -105,23 +124,22 @@ def broadcast(server: Server, seconds: float) -> Measurement:
     And the `cpu` seconds that the server's process takes for a publication, which other load on the machine hardly
     changes.
     """
-    delays, cpu = uvloop.run(broadcast_seconds(server, "/ws/products/", SOCKETS, BROADCASTS))
+    delays, cpu = uvloop.run(broadcast_seconds(server, "/ws/products/", HELLO, SOCKETS, BROADCASTS))
     return {"delay": statistics.median(delays), "cpu": cpu}
 
 
-HELLO = {"message": "Hello"}
+# The contenders that make calls and keep requests open. The others do so as one of these does.
+WAITING = (STARTPROJECT, BOLT_BARE, FASTAPI, LITESTAR, SERVICE)
 WORKLOADS = {
     "json": Workload(
         requests("/json", HELLO),
-        (STARTPROJECT, FASTAPI, BARE, SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, ON_GRANIAN),
+        (*SAME_WORK, *NO_MIDDLEWARE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, ON_GRANIAN),
     ),
     "row": Workload(
         requests("/row", {"id": 1, "name": "Hello"}),
         (
-            STARTPROJECT,
-            STARTPROJECT_POOL,
-            FASTAPI,
-            SERVICE,
+            *SAME_WORK,
+            *(name for name in NO_MIDDLEWARE if name != BARE),
             WITHOUT_LOOP_ORM,
             WITHOUT_DIRECT_PATH,
             WITHOUT_WORKER_POOL,
@@ -130,14 +148,14 @@ WORKLOADS = {
         ),
     ),
     "session": Workload(
-        requests("/session", {"key": "Hello"}, Cookie=f"sessionid={SESSION_KEY}"),
-        (STARTPROJECT, STARTPROJECT_POOL, SERVICE, WITHOUT_LOOP_ORM),
+        requests("/session", {"key": "Hello"}, Cookie=f"sessionid={SESSION_KEY}; session={signed({'key': 'Hello'})}"),
+        (*SAME_WORK, WITHOUT_LOOP_ORM),
     ),
-    "fan-out-1": Workload(fan_out(clients=1), (STARTPROJECT, FASTAPI, SERVICE)),
+    "fan-out-1": Workload(fan_out(clients=1), WAITING),
     "fan-out-32": Workload(
         fan_out(clients=32),
-        (STARTPROJECT, FASTAPI, SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
+        (*WAITING, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
     ),
-    "sleepers": Workload(sleepers, (STARTPROJECT, FASTAPI, SERVICE)),
+    "sleepers": Workload(sleepers, WAITING),
     "broadcast": Workload(broadcast, (FASTAPI, BARE, SERVICE, *BROADCAST_PARTS)),
 }

@@ -1,75 +1,23 @@
-"""FastAPI without middleware, SQLAlchemy on asyncpg: the same answers as the Django views of `overlay/`.
+"""FastAPI without middleware."""
 
-Environment: `DATABASE_URL`, `DATABASE_POOL` (JSON, the service's own pool options) and `SLOW_URL`.
-"""
-
-import asyncio
-import json
-import os
-from collections.abc import AsyncIterator
 from typing import Annotated
 
-import httpx
 from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
-from sqlalchemy import make_url
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.ext.asyncio import AsyncSession
 
-engine = create_async_engine(
-    make_url(os.environ["DATABASE_URL"]).set(drivername="postgresql+asyncpg"),
-    pool_size=json.loads(os.environ["DATABASE_POOL"])["max_size"],
-    max_overflow=0,
-)
-new_session = async_sessionmaker(engine)
-client = httpx.AsyncClient()
+from peers import sqlalchemy_answers as answers
+
 sockets: set[WebSocket] = set()
 application = FastAPI()
-
-
-class Base(DeclarativeBase):
-    """What SQLAlchemy's models have in common."""
-
-
-class Row(Base):
-    """The table of `overlay/benchmark/models.py`."""
-
-    __tablename__ = "benchmark_row"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    name: Mapped[str]
-
-
-async def session() -> AsyncIterator[AsyncSession]:
-    """Lend a request a database session."""
-    async with new_session() as database:
-        yield database
-
-
-@application.get("/json")
-async def plain_json() -> dict[str, str]:
-    """Touch nothing."""
-    return {"message": "Hello"}
+application.get("/json")(answers.hello)
+application.get("/fan-out")(answers.fan_out)
+application.get("/sleep")(answers.sleep)
 
 
 @application.get("/row")
-async def row(database: Annotated[AsyncSession, Depends(session)]) -> dict[str, int | str]:
+async def row(database: Annotated[AsyncSession, Depends(answers.session)]) -> dict[str, int | str]:
     """Read one row by its primary key."""
-    found = await database.get_one(Row, 1)
-    return {"id": found.id, "name": found.name}
-
-
-@application.get("/fan-out")
-async def fan_out() -> dict[str, int]:
-    """Make 10 slow HTTP calls at once."""
-    responses = await asyncio.gather(*(client.get(os.environ["SLOW_URL"], timeout=30) for _ in range(10)))
-    return {"answers": sum(response.is_success for response in responses)}
-
-
-@application.get("/sleep")
-async def sleep(seconds: float) -> dict[str, str]:
-    """Keep a request open."""
-    await asyncio.sleep(seconds)
-    return {"message": "Hello"}
+    return await answers.row(database)
 
 
 @application.get("/publish")

@@ -1,0 +1,5 @@
+"""The rendered service without middleware."""
+
+from benchmark.service_settings import *
+
+MIDDLEWARE = []

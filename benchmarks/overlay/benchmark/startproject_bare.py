@@ -1,0 +1,5 @@
+"""The same, with psycopg's pool and without middleware."""
+
+from benchmark.startproject_with_pool import *
+
+MIDDLEWARE = []

@@ -1,0 +1,27 @@
+"""FastAPI with middleware for what the template's does: one package for each job, at its defaults."""
+
+import os
+
+from asgi_correlation_id import CorrelationIdMiddleware
+from asgi_csrf import asgi_csrf
+from fastapi import Request
+from secure.middleware import SecureASGIMiddleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from peers.fastapi_app import application
+
+
+@application.get("/session")
+async def session(request: Request) -> dict[str, str]:
+    """Read from the session that the request's cookie holds."""
+    return {"key": request.session["key"]}
+
+
+secret = os.environ["SECRET_KEY"]
+# Each one goes around those before it.
+application.add_middleware(asgi_csrf, signing_secret=secret)
+application.add_middleware(SessionMiddleware, secret_key=secret)
+application.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1"])
+application.add_middleware(SecureASGIMiddleware)
+application.add_middleware(CorrelationIdMiddleware)
