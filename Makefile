@@ -11,8 +11,9 @@ help: ## lists these commands
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s  %s\n", $$1, $$2 }'
 
 demo: $(UV) ## renders a service with every answer at its default, and serves it on http://127.0.0.1:8000
-	$(UV) tool run --from "cookiecutter>=2.7" cookiecutter . --no-input --default-config --output-dir demo --overwrite-if-exists
-	$(MAKE) -C demo/async-django-service run UV="$(UV)"
+	$(UV) tool run --from "cookiecutter>=2.7" cookiecutter . --no-input --default-config --output-dir demo \
+		--overwrite-if-exists project_slug=service
+	$(MAKE) -C demo/service run UV="$(UV)"
 
 test: .venv ## renders, inspects, tests and boots every combination
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(ARGS)
