@@ -1,5 +1,6 @@
 """The lifespan protocol: the order of resources, and the replies after their exceptions."""
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -45,6 +46,17 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 def connect(resources: Resources, scope: str = "lifespan") -> ApplicationCommunicator:
     """Return the server's side of an application with two resources."""
     return ApplicationCommunicator(LifespanMiddleware(application, resources.first, resources.second), {"type": scope})
+
+
+async def test_garbage_collection_skips_what_start_up_created() -> None:
+    communicator = connect(Resources())
+
+    await communicator.send_input(STARTUP)
+    assert await communicator.receive_output() == {"type": "lifespan.startup.complete"}
+    assert gc.get_freeze_count() > 0
+    await communicator.send_input(SHUTDOWN)
+    await communicator.wait()
+    assert gc.get_freeze_count() == 0
 
 
 async def test_resources_open_in_order_and_close_in_reverse() -> None:
