@@ -337,7 +337,8 @@ async def test_cancelling_a_call_that_waits_for_a_connection_frees_its_place(poo
 async def test_a_connection_that_the_server_has_closed_is_replaced(pool: Pool) -> None:
     await asyncio.gather(*(sleeping(0.1).afirst() for _ in range(2)))
 
-    assert len(await run_sql(f"SELECT pg_terminate_backend(pid) {OTHERS}")) == 2
+    # PgBouncer may have used a single one for both.
+    assert await run_sql(f"SELECT pg_terminate_backend(pid) {OTHERS}")
 
     assert await asyncio.gather(*(Group.objects.acount() for _ in range(10))) == [3] * 10
 
