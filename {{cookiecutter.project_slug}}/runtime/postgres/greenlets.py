@@ -107,9 +107,12 @@ class LoopGreenlet(greenlet.greenlet):
         self.loop.call_soon_threadsafe(self.resume, self.pause_number, value)
 
     def give_way(self) -> None:
-        """Let the event loop run what is ready, and go on."""
+        """Let the event loop run what is ready, and go on. Raises CancelledError if the future was cancelled."""
         self.loop.call_soon(self.resume, self.pause_number)
         self.pause()
+        if self.future.cancelled():
+            # Nothing was there to interrupt, and the client no longer waits for the rest.
+            raise asyncio.CancelledError
 
     def wait_for(self, future: asyncio.Future[Any]) -> None:
         """Pause until a future is done, whatever its result."""

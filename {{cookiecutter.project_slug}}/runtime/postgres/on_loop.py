@@ -19,7 +19,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.db import connections
@@ -92,10 +92,24 @@ ON_LOOP: dict[Callable[..., Any], Callable[..., bool]] = {
 }
 
 
+# The methods that others of `ON_LOOP` call. If a class of the service overrides one, its other methods run that.
+CALLED_METHODS = ("__iter__", "__len__", "_fetch_all", "get", "exists", "update")
+
+
+@cache
+def inherits_called_methods(cls: type) -> bool:
+    """Return whether a class of query sets overrides none of the methods that its other methods call."""
+    inherited = RawQuerySet if issubclass(cls, RawQuerySet) else QuerySet
+    return all(getattr(cls, name, None) is getattr(inherited, name, None) for name in CALLED_METHODS)
+
+
 def runs_on_loop(function: Callable[..., Any]) -> bool:
     """Return whether a function is a bound method of a query set that runs on the event loop."""
     accepts = ON_LOOP.get(getattr(function, "__func__", None))  # type: ignore[arg-type]
-    return accepts is not None and accepts(function.__self__)  # type: ignore[attr-defined]
+    if accepts is None:
+        return False
+    queryset = function.__self__  # type: ignore[attr-defined]
+    return inherits_called_methods(type(queryset)) and accepts(queryset)
 
 
 def run_orm_call(function: Callable[..., Any]) -> LoopFuture | None:
@@ -125,7 +139,7 @@ class GreenletConnections:
         setattr(self, alias, wrapper)
         return wrapper
 
-    def close(self) -> None:
+    def _close(self) -> None:
         """Return the connections to their pools."""
         for alias, wrapper in vars(self).items():
             wrapper.close()
@@ -141,21 +155,21 @@ class ConnectionStorage:
     """
 
     def __init__(self, outside: Any) -> None:
-        vars(self)["outside"] = outside
+        vars(self)["_outside"] = outside
 
-    def storage(self) -> Any:
-        """Return the storage of the caller."""
+    def _storage(self) -> Any:
+        """Return the storage of the caller. The underscore sets the name apart from the alias of a database."""
         current = current_greenlet()
-        return vars(self)["outside"] if current is None else current.connections
+        return vars(self)["_outside"] if current is None else current.connections
 
     def __getattr__(self, alias: str) -> Any:
-        return getattr(self.storage(), alias)
+        return getattr(self._storage(), alias)
 
     def __setattr__(self, alias: str, wrapper: Any) -> None:
-        setattr(self.storage(), alias, wrapper)
+        setattr(self._storage(), alias, wrapper)
 
     def __delattr__(self, alias: str) -> None:
-        delattr(self.storage(), alias)
+        delattr(self._storage(), alias)
 
 
 def with_connections[R](call: Callable[[], R]) -> R:
@@ -166,7 +180,7 @@ def with_connections[R](call: Callable[[], R]) -> R:
     try:
         return call()
     finally:
-        current.connections.close()
+        current.connections._close()
 
 
 @asynccontextmanager

@@ -129,7 +129,13 @@ class Pool(ConnectionPool[TimeoutConnection]):
         # psycopg's own loop sleeps after a broken connection. The event loop must not, and there is no need: `drain`.
         while True:
             connection = self._getconn_unchecked(deadline - time.monotonic())
-            if is_usable(connection):
+            try:
+                usable = is_usable(connection)
+            except BaseException:
+                # The request was cancelled meanwhile.
+                self._putconn(connection, from_getconn=True)
+                raise
+            if usable:
                 return connection
             # The server may have restarted, so the others are broken too.
             self.drain()
@@ -219,8 +225,8 @@ def with_server_options(database: dict[str, Any]) -> dict[str, Any]:
 
 
 def close_pools() -> None:
-    """Close every pool that a request opened."""
-    for connection in connections.all(initialized_only=True):
+    """Close the pool of every database, also of one that this thread has not used."""
+    for connection in connections.all():
         if isinstance(connection, DatabaseWrapper):
             connection.close()
             connection.close_pool()

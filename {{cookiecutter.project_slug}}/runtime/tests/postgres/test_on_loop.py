@@ -5,12 +5,13 @@ import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
 import psycopg
 import pytest
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ObjectDoesNotExist, SynchronousOnlyOperation
@@ -24,8 +25,9 @@ from django.test import override_settings
 
 from runtime.conf import conf
 from runtime.development.hops import count_hops
+from runtime.postgres import pool as pool_module
 from runtime.postgres.greenlets import RUNNING, WAITING, LoopGreenlet, current_greenlet, run_in_greenlet
-from runtime.postgres.on_loop import orm_on_loop, run_orm_call
+from runtime.postgres.on_loop import ConnectionStorage, GreenletConnections, orm_on_loop, run_orm_call
 from runtime.postgres.pool import Pool, connection_pools
 from runtime.threads import executors
 from runtime.threads.middleware import WorkerThread, release_thread
@@ -188,6 +190,27 @@ async def test_an_override_of_the_service_runs_in_a_thread(pool: Pool) -> None:
     assert hops
 
 
+async def test_a_method_that_calls_an_override_of_the_service_runs_in_a_thread(pool: Pool) -> None:
+    threads: list[bool] = []
+
+    class Invalidating(QuerySet[Group]):
+        def update(self, **values: Any) -> int:
+            threads.append(threading.current_thread() is threading.main_thread())
+            return super().update(**values)
+
+    with count_hops() as hops:
+        assert await Invalidating(Group).abulk_update([Group(pk=1, name="new")], ["name"]) == 1
+    assert hops
+    assert threads == [False]
+
+
+def test_any_alias_of_a_database_is_allowed() -> None:
+    storage = ConnectionStorage(outside=SimpleNamespace())
+    for alias in ("close", "storage", "outside"):
+        assert not hasattr(storage, alias)
+        assert not hasattr(GreenletConnections(), alias)
+
+
 async def test_a_request_with_a_thread_reads_there(pool: Pool) -> None:
     def connection_id() -> int:
         with connection.cursor() as cursor:
@@ -287,6 +310,10 @@ async def is_sleeping() -> bool:
     return bool(await run_sql(f"SELECT 1 {OTHERS} AND state = 'active' AND query LIKE '%pg_sleep%'"))
 
 
+async def nothing_runs() -> bool:
+    return not RUNNING
+
+
 async def test_cancelling_a_call_cancels_its_statement(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
     task = asyncio.create_task(sleeping(SECONDS).afirst())
     await wait_until(is_sleeping)
@@ -295,14 +322,62 @@ async def test_cancelling_a_call_cancels_its_statement(pool: Pool, caplog: pytes
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    async def has_ended() -> bool:
-        return not RUNNING
-
-    await wait_until(has_ended)
+    await wait_until(nothing_runs)
     assert not await is_sleeping()
     assert pool.get_stats()["pool_size"] == pool.get_stats()["pool_available"], "the connection is back"
     assert await Group.objects.acount() == 3
     assert not caplog.records, "the cancelled statement is no error"
+
+
+async def test_cancelling_a_call_that_checks_its_connection_returns_that(pool: Pool) -> None:
+    def check(connection: psycopg.Connection[Any]) -> bool:
+        connection.execute("SELECT pg_sleep(%s)", [SECONDS])
+        return True
+
+    with mock.patch.object(pool_module, "is_usable", check):
+        task = asyncio.create_task(Group.objects.acount())
+        await wait_until(is_sleeping)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await wait_until(nothing_runs)
+
+    assert pool.get_stats()["pool_size"] == pool.get_stats()["pool_available"], "the connection is back"
+
+
+async def test_cancelling_a_call_ends_it_between_two_rows(pool: Pool) -> None:
+    def cancel(current: LoopGreenlet) -> None:
+        task.cancel()
+        while not current.future.cancelled():
+            give_way(current)
+
+    give_way = LoopGreenlet.give_way
+    with (
+        override_settings(RUNTIME_ROWS_PER_TURN=1),
+        mock.patch.object(LoopGreenlet, "give_way", autospec=True, side_effect=cancel) as giving_way,
+    ):
+        task = asyncio.create_task(listed(Group.objects.all()))
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await wait_until(nothing_runs)
+
+    giving_way.assert_called_once()
+    assert pool.get_stats()["pool_size"] == pool.get_stats()["pool_available"], "the connection is back"
+
+
+def test_stopping_closes_a_pool_that_only_greenlets_have_used() -> None:
+    async def serve() -> Pool:
+        # The thread that closes the pools has used none.
+        async with ThreadSensitiveContext(), connection_pools(), orm_on_loop():  # type: ignore[no-untyped-call]
+            async with WorkerThread():
+                await Group.objects.acount()
+            pool = connections.create_connection("default").pool
+            assert isinstance(pool, Pool)
+            assert not pool.closed
+            return pool
+
+    close_pool()
+    assert asyncio.run(serve()).closed
 
 
 async def test_stopping_waits_for_a_cancelled_statement(pool: Pool) -> None:
