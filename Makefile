@@ -5,10 +5,10 @@ UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
 # A Python started by a pyenv shim, or an active environment, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
-.PHONY: help demo test thorough faults browser load benchmark constraints newest
+.PHONY: help demo test thorough django-tests faults browser load benchmark constraints newest
 
 help: ## lists these commands
-	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s  %s\n", $$1, $$2 }'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s  %s\n", $$1, $$2 }'
 
 demo: $(UV) ## renders a service with every answer at its default, and serves it on http://127.0.0.1:8000
 	$(UV) tool run --from "cookiecutter>=2.7" cookiecutter . --no-input --default-config --output-dir demo \
@@ -23,6 +23,10 @@ test: .venv ## renders, inspects, tests and boots every combination
 thorough: .venv ## looks five times as hard for rare failures
 	EFFORT=5 .venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 3600 $(ARGS) \
 		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py tests/test_combinations.py
+
+# Downloads Django's source, because the wheel has no tests. ARGS are labels of its tests, such as ARGS="async queries".
+django-tests: .venv ## runs Django's own tests of the ORM on the event loop; downloads them
+	PYTHONPATH=tests .venv/bin/python -m django_suite.main $(ARGS)
 
 # Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer,
 # HAProxy and nginx: `apt install pgbouncer haproxy nginx`.
