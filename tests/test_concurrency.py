@@ -53,7 +53,8 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, re
         yield server
 
 
-only_uvicorn = pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
+# The servers of the longest tests: `make thorough` runs them on all.
+on_few_servers = pytest.mark.parametrize("server", SERVERS if EFFORT > 1 else SERVERS[:1], indirect=True)
 
 
 def threads(server: Server) -> int:
@@ -114,7 +115,7 @@ def test_one_middleware_of_djangos_and_they_would(tmp_path: Path, database_url: 
         assert asyncio.run(threads_for_sleepers(server, 0.1)) > 5
 
 
-@only_uvicorn
+@on_few_servers
 def test_more_readers_than_the_database_has_connections_for(server: Server, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         [[limit]] = connection.execute("SHOW max_connections")
@@ -157,7 +158,7 @@ MIXED = {
 IMPATIENT = 20
 
 
-@only_uvicorn
+@on_few_servers
 def test_thousands_of_requests_leave_nothing_behind(server: Server, database_url: str) -> None:
     paths = random.Random(0).choices(list(MIXED), k=4_000 * EFFORT)  # noqa: S311 (the same ones every time)
 
