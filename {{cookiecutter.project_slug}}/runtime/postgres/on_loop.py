@@ -109,7 +109,7 @@ def runs_on_loop(function: Callable[..., Any]) -> bool:
     if accepts is None:
         return False
     queryset = function.__self__  # type: ignore[attr-defined]
-    return inherits_called_methods(type(queryset)) and accepts(queryset)
+    return inherits_called_methods(type(queryset)) and accepts(queryset)  # type: ignore[arg-type]
 
 
 def run_orm_call(function: Callable[..., Any]) -> LoopFuture | None:
@@ -139,13 +139,14 @@ class GreenletConnections:
         setattr(self, alias, wrapper)
         return wrapper
 
-    def _close(self) -> None:
-        """Return the connections to their pools."""
-        for alias, wrapper in vars(self).items():
-            wrapper.close()
-            wrapper.queries_log.clear()
-            if not wrapper.in_atomic_block:
-                IDLE.setdefault(alias, []).append(wrapper)
+
+def return_connections(connections: GreenletConnections) -> None:
+    """Return the connections of a greenlet to their pools."""
+    for alias, wrapper in vars(connections).items():
+        wrapper.close()
+        wrapper.queries_log.clear()
+        if not wrapper.in_atomic_block:
+            IDLE.setdefault(alias, []).append(wrapper)
 
 
 class ConnectionStorage:
@@ -155,21 +156,23 @@ class ConnectionStorage:
     """
 
     def __init__(self, outside: Any) -> None:
+        # All other attributes are aliases of databases.
         vars(self)["_outside"] = outside
 
-    def _storage(self) -> Any:
-        """Return the storage of the caller. The underscore sets the name apart from the alias of a database."""
-        current = current_greenlet()
-        return vars(self)["_outside"] if current is None else current.connections
-
     def __getattr__(self, alias: str) -> Any:
-        return getattr(self._storage(), alias)
+        return getattr(callers_storage(self), alias)
 
     def __setattr__(self, alias: str, wrapper: Any) -> None:
-        setattr(self._storage(), alias, wrapper)
+        setattr(callers_storage(self), alias, wrapper)
 
     def __delattr__(self, alias: str) -> None:
-        delattr(self._storage(), alias)
+        delattr(callers_storage(self), alias)
+
+
+def callers_storage(storage: ConnectionStorage) -> Any:
+    """Return the storage of the greenlet that asks, or the one outside of greenlets."""
+    current = current_greenlet()
+    return vars(storage)["_outside"] if current is None else current.connections
 
 
 def with_connections[R](call: Callable[[], R]) -> R:
@@ -180,7 +183,7 @@ def with_connections[R](call: Callable[[], R]) -> R:
     try:
         return call()
     finally:
-        current.connections._close()
+        return_connections(current.connections)
 
 
 @asynccontextmanager

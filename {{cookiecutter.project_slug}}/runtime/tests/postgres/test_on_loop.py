@@ -92,6 +92,16 @@ async def wait_until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.01)
 
 
+async def wait_until_returned(pool: Pool) -> None:
+    """Return once the pool has all its connections, also those that it still opens."""
+
+    async def is_complete() -> bool:
+        stats = pool.get_stats()
+        return stats["pool_size"] == stats["pool_available"]
+
+    await wait_until(is_complete)
+
+
 async def outcome(call: Callable[[], Awaitable[Any]]) -> object:
     """Return what a call returns, or the type and the text of its exception."""
     try:
@@ -324,7 +334,7 @@ async def test_cancelling_a_call_cancels_its_statement(pool: Pool, caplog: pytes
 
     await wait_until(nothing_runs)
     assert not await is_sleeping()
-    assert pool.get_stats()["pool_size"] == pool.get_stats()["pool_available"], "the connection is back"
+    await wait_until_returned(pool)
     assert await Group.objects.acount() == 3
     assert not caplog.records, "the cancelled statement is no error"
 
@@ -342,7 +352,7 @@ async def test_cancelling_a_call_that_checks_its_connection_returns_that(pool: P
             await task
         await wait_until(nothing_runs)
 
-    assert pool.get_stats()["pool_size"] == pool.get_stats()["pool_available"], "the connection is back"
+    await wait_until_returned(pool)
 
 
 async def test_cancelling_a_call_ends_it_between_two_rows(pool: Pool) -> None:
@@ -362,13 +372,13 @@ async def test_cancelling_a_call_ends_it_between_two_rows(pool: Pool) -> None:
         await wait_until(nothing_runs)
 
     giving_way.assert_called_once()
-    assert pool.get_stats()["pool_size"] == pool.get_stats()["pool_available"], "the connection is back"
+    await wait_until_returned(pool)
 
 
 def test_stopping_closes_a_pool_that_only_greenlets_have_used() -> None:
     async def serve() -> Pool:
         # The thread that closes the pools has used none.
-        async with ThreadSensitiveContext(), connection_pools(), orm_on_loop():  # type: ignore[no-untyped-call]
+        async with ThreadSensitiveContext(), connection_pools(), orm_on_loop():
             async with WorkerThread():
                 await Group.objects.acount()
             pool = connections.create_connection("default").pool
