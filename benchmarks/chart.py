@@ -27,9 +27,6 @@ def draw(results: Results, path: Path) -> None:
     for axis, (title, contenders) in zip(axes, PANELS.items(), strict=True):
         draw_bars(axis, results, [name for name in contenders if COLUMN.has(results, name)])
         axis.set_title(title, loc="left", fontsize=12, color=INK)
-    drawn = [name for contenders in PANELS.values() for name in contenders if COLUMN.has(results, name)]
-    # With room for a label after the longest whisker.
-    axes[0].set_xlim(0, 1.12 * max(COLUMN.relative(results, name).highest for name in drawn))
     figure.savefig(path, dpi=150)
 
 
@@ -43,6 +40,8 @@ def draw_bars(axis: Axes, results: Results, contenders: list[str]) -> None:
         # Clear of the whisker's end, which a label at the bar's own would cover.
         place, label = (summary.highest, name), f"{summary.median:,.1f} ×"
         axis.annotate(label, place, (6, 0), textcoords="offset points", va="center", fontsize=11, color=INK)
+    # Room for the label after the longest whisker.
+    axis.margins(x=0.12)
     axis.spines[["top", "right", "bottom"]].set_visible(False)
     axis.tick_params(bottom=False, labelbottom=False, left=False, labelsize=11, labelcolor=INK)
     for label in axis.get_yticklabels():

@@ -76,6 +76,12 @@ REQUESTS = (
     "connections. CPU, where less is better, is the CPU time of the server's processes for each request: other load on "
     "the machine changes it less. Every pool of database connections has the same size."
 )
+JSON_AND_ROW = (
+    requests("plain JSON", "json", STARTPROJECT),
+    request_cpu("json"),
+    requests("one row of PostgreSQL", "row", STARTPROJECT),
+    request_cpu("row"),
+)
 COMPARISONS = (
     Table(
         "Requests per second: the same work",
@@ -83,10 +89,7 @@ COMPARISONS = (
         f"{REQUESTS} FastAPI's session is a signed cookie, which takes no query.",
         SAME_WORK,
         (
-            requests("plain JSON", "json", STARTPROJECT),
-            request_cpu("json"),
-            requests("one row of PostgreSQL", "row", STARTPROJECT),
-            request_cpu("row"),
+            *JSON_AND_ROW,
             requests("one key of the session", "session", STARTPROJECT),
             request_cpu("session"),
         ),
@@ -96,12 +99,7 @@ COMPARISONS = (
         "more",
         f"Without middleware. {REQUESTS}",
         NO_MIDDLEWARE,
-        (
-            requests("plain JSON", "json", STARTPROJECT),
-            request_cpu("json"),
-            requests("one row of PostgreSQL", "row", STARTPROJECT),
-            request_cpu("row"),
-        ),
+        JSON_AND_ROW,
     ),
     Table(
         f"Fan-out: 10 calls of {CALL * 1000:.0f} ms at once",

@@ -18,7 +18,6 @@ def frozen_heap() -> Iterator[None]:
 
     A full collection stops the event loop. It is shorter if it does not visit Django and the service's modules.
     """
-    gc.collect()
     gc.freeze()
     try:
         yield
