@@ -423,7 +423,8 @@ async def test_cancelling_a_call_that_waits_for_a_connection_frees_its_place(poo
 async def test_a_connection_that_the_server_has_closed_is_replaced(pool: Pool) -> None:
     await asyncio.gather(*(sleeping(0.1).afirst() for _ in range(2)))
 
-    terminated = await run_sql(f"SELECT pg_terminate_backend(pid) {OTHERS}")
+    # It waits for their end: until then a connection looks alive, and fails its first query.
+    terminated = await run_sql(f"SELECT pg_terminate_backend(pid, {SECONDS * 1000:.0f}) {OTHERS}")
     # PgBouncer may have used a single one for both.
     assert len(terminated) == 2 or (terminated and settings.DISABLE_SERVER_SIDE_CURSORS)
 
