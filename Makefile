@@ -21,12 +21,12 @@ test: .venv ## renders, inspects, tests and boots every combination
 # Looks five times as hard for what goes wrong rarely: orders of events, odd answers, what many requests leave behind. And
 # checks the types and runs all tests of every service. `make test` leaves out what the server or the bytes cannot change.
 thorough: .venv ## looks five times as hard for rare failures
-	EFFORT=5 .venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 3600 $(ARGS) \
-		tests/test_lending.py tests/test_concurrency.py tests/test_fuzzed_answers.py tests/test_combinations.py
+	.venv/bin/pytest --effort 5 --numprocesses $(or $(WORKERS),auto) --timeout 3600 \
+		$(or $(ARGS),tests/render/test_fuzzed_answers.py tests/runtime tests/services)
 
 # Downloads Django's source, because the wheel has no tests. ARGS are labels of its tests, such as ARGS="async queries".
 django-tests: .venv ## runs Django's own tests of the ORM on the event loop; downloads them
-	PYTHONPATH=tests .venv/bin/python -m django_suite.main $(ARGS)
+	PYTHONPATH=tests/runtime .venv/bin/python -m django_suite.main $(ARGS)
 
 # Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer,
 # HAProxy and nginx: `apt install pgbouncer haproxy nginx`.
@@ -72,12 +72,12 @@ newest: $(UV) ## tests with the newest version of every dependency
 	@echo "New versions:"; diff constraints.txt .newest/constraints.txt || true
 	$(UV) venv --clear .newest/venv
 	$(UV) pip install --python .newest/venv --compile-bytecode --requirements .newest/constraints.txt
-	.newest/venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --ignore tests/test_isolation.py $(ARGS)
+	.newest/venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --ignore tests/services/test_isolation.py $(ARGS)
 
-# Measures a rendered service beside its peers, in one run; needs wrk. ARGS are those of benchmarks/compare.py, such as
+# Measures a rendered service beside its peers, in one run; needs wrk. ARGS are those of `python -m benchmarks.compare`, such as
 # ARGS="--only broadcast --rounds 5" for WebSockets and what each part contributes to their broadcast.
 benchmark: .benchmarks/venv ## measures a service and its peers in one run; needs wrk
-	.benchmarks/venv/bin/python benchmarks/compare.py $(ARGS)
+	.benchmarks/venv/bin/python -m benchmarks.compare $(ARGS)
 
 # The same environment and what the peers need, apart from it: no test must ever depend on that.
 .benchmarks/venv: constraints.txt pyproject.toml $(UV)
@@ -85,9 +85,9 @@ benchmark: .benchmarks/venv ## measures a service and its peers in one run; need
 	$(UV) pip install --python .benchmarks/venv --compile-bytecode --requirements constraints.txt --group benchmarks
 	touch .benchmarks/venv
 
-# Loads a rendered service while what it depends on fails, one fault after the other. ARGS are those of load/main.py.
+# Loads a rendered service while what it depends on fails, one fault after the other. ARGS are those of `python -m load.main`.
 load: .load/venv ## loads a service while its dependencies fail, one after the other
-	.load/venv/bin/python load/main.py $(ARGS)
+	.load/venv/bin/python -m load.main $(ARGS)
 
 # The same environment and the load's tool, which patches the standard library: apart from it, too.
 .load/venv: constraints.txt pyproject.toml $(UV)

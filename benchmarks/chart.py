@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from contenders import NO_MIDDLEWARE, SAME_WORK, SERVICE, SERVICE_BARE, STARTPROJECT
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from results import Column, Results
+
+from benchmarks.contenders import NO_MIDDLEWARE, SAME_WORK, SERVICE, SERVICE_BARE, STARTPROJECT
+from benchmarks.results import Column, Results
 
 GREEN, GREY, INK = "#0c7c59", "#b8c0c8", "#2b2f33"
 OURS = (SERVICE, SERVICE_BARE)

@@ -5,7 +5,6 @@ them. What is compared are the numbers of the same round: `report.py` prints the
 """
 
 import argparse
-import re
 import resource
 import shutil
 import signal
@@ -13,16 +12,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from backends import running_backends
-from chart import CHARTED, draw
-from contenders import ROOT, Contender, make_contenders
-from report import markdown
-from results import Results
-from workloads import WORKLOADS, Measurement, Workload
+from benchmarks.backends import running_backends
+from benchmarks.chart import CHARTED, draw
+from benchmarks.contenders import Contender, make_contenders
+from benchmarks.report import markdown
+from benchmarks.results import Results
+from benchmarks.workloads import WORKLOADS, Measurement, Workload
+from devtools.documents import write_measured
+from devtools.matrix import ROOT
 
 BUILD = ROOT / ".benchmarks"
-# The text between these marks of a document is printed by this program.
-MEASURED = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- /measured -->)", re.DOTALL)
 # Of files that one process may have open: a server with a thousand sockets, and so many clients of it.
 FILES = 8_192
 
@@ -46,8 +45,7 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(tables + "\n", encoding="utf-8")
     if options.document:
-        text = options.document.read_text(encoding="utf-8")
-        options.document.write_text(MEASURED.sub(lambda _: f"\n{tables}\n\n", text), encoding="utf-8")
+        write_measured(options.document, tables)
     if CHARTED in results:
         draw(results, options.chart)
 

@@ -1,6 +1,5 @@
 """Who is measured: the rendered service, its peers, and the service without one part of it at a time."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -10,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-from backends import Backends
-from processes import ENVIRONMENT, Server, free_port, running
-from servers import granian, runbolt, uvicorn
+from benchmarks.backends import Backends
+from benchmarks.processes import MeasuredServer, running
+from benchmarks.servers import granian, runbolt, uvicorn
+from devtools.commands import ENVIRONMENT
+from devtools.matrix import all_on
+from devtools.ports import free_port
+from devtools.rendering import render
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
 
 SERVICE = "this template"
 STARTPROJECT = "startproject"
@@ -100,13 +102,14 @@ class Contender:
     command: Callable[[str, int], list[str]]
 
     @contextmanager
-    def served(self) -> Iterator[Server]:
+    def served(self) -> Iterator[MeasuredServer]:
         """Hold the application open in one new worker process.
 
-        Raises RuntimeError as `processes.running` does, and if its middleware is not what it claims to run.
+        Raises AssertionError as `processes.running` does, RuntimeError if its middleware is not what it claims to run.
         """
         port = free_port()
-        with running(self.command(self.application, port), port, self.directory, self.environment) as server:
+        command = self.command(self.application, port)
+        with running(command, port, "/json", self.directory, self.environment) as server:
             with urlopen(f"{server.url}/json", timeout=30) as response:
                 proofs = PROOFS & {name.lower() for name in response.headers}
             if proofs != self.middleware.headers:
@@ -119,7 +122,8 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
 
     Returns them by name; their files are in the folder. Raises subprocess.CalledProcessError if a command fails.
     """
-    service, project = render(directory), start_project(directory)
+    service = overlaid(render(all_on() | {"project_slug": "service"}, directory))
+    project = start_project(directory)
     common = {
         "DATABASE_URL": backends.database_url,
         "DEBUG": "false",
@@ -163,18 +167,6 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
         WITHOUT_AIOHTTP: without("without_aiohttp"),
         **{name: without("broadcast_without", BROADCAST_WITHOUT=part) for name, part in BROADCAST_PARTS.items()},
     }
-
-
-def render(directory: Path) -> Path:
-    """Render the service with every toggle on; return its folder, the overlay in it."""
-    questions = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    toggles = [question for question, default in questions.items() if isinstance(default, bool)]
-    command = [Path(sys.executable).with_name("cookiecutter"), ROOT, "--no-input", "--default-config"]
-    command += ["--output-dir", directory, "project_slug=service", *(f"{toggle}=yes" for toggle in toggles)]
-    # Its replays go to the home directory, and what the service says of itself would be part of our tables.
-    environment = ENVIRONMENT | {"HOME": str(directory)}
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return overlaid(directory / "service")
 
 
 def start_project(directory: Path) -> Path:

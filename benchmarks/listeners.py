@@ -6,8 +6,8 @@ import json
 import time
 from urllib.parse import urlsplit
 
-from clients import get, new_session
-from processes import Server
+from benchmarks.clients import get, new_session
+from benchmarks.processes import MeasuredServer
 
 # The opcode of a text frame.
 TEXT = 1
@@ -85,7 +85,7 @@ class Listener(asyncio.Protocol):
 
 
 async def broadcast_seconds(
-    server: Server, path: str, answer: object, listeners: int, times: int
+    server: MeasuredServer, path: str, answer: object, listeners: int, times: int
 ) -> tuple[list[float], float]:
     """Open WebSockets at a path, and `GET /publish` a few times, once more before that to warm up.
 

@@ -1,4 +1,4 @@
-"""How long a service takes to render, against a template that is empty: `.venv/bin/python benchmarks/render.py`.
+"""How long a service takes to render, against a template that is empty: `.venv/bin/python -m benchmarks.render`.
 
 Both are rendered by cookiecutter's command line, in turns, in one run. Prints the median of each and their ratio.
 """
@@ -11,7 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from devtools.matrix import ROOT
+
 ROUNDS = 15
 
 

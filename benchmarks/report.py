@@ -6,8 +6,8 @@ import sysconfig
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from clients import CONNECTIONS
-from contenders import (
+from benchmarks.clients import CONNECTIONS
+from benchmarks.contenders import (
     BARE,
     BROADCAST_PARTS,
     FASTAPI,
@@ -23,9 +23,9 @@ from contenders import (
     WITHOUT_WORKER_POOL,
     Contender,
 )
-from peers.slow import SECONDS as CALL
-from results import Column, Results
-from workloads import BROADCASTS, SLEEPERS, SOCKETS, WAITING
+from benchmarks.peers.slow import SECONDS as CALL
+from benchmarks.results import Column, Results
+from benchmarks.workloads import BROADCASTS, SLEEPERS, SOCKETS, WAITING
 
 # Whose versions decide the numbers.
 PACKAGES = ["django", "asgiref", "psycopg", "channels", "httpx", "aiohttp"]

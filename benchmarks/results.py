@@ -3,7 +3,7 @@
 import statistics
 from dataclasses import dataclass
 
-from workloads import Measurement
+from benchmarks.workloads import Measurement
 
 # By workload: what each round has measured, by contender.
 type Results = dict[str, list[dict[str, Measurement]]]

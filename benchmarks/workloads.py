@@ -11,8 +11,9 @@ from urllib.request import Request, urlopen
 
 import itsdangerous
 import uvloop
-from clients import at_once, latencies, throughput
-from contenders import (
+
+from benchmarks.clients import at_once, latencies, throughput
+from benchmarks.contenders import (
     BARE,
     BOLT_BARE,
     BROADCAST_PARTS,
@@ -31,8 +32,8 @@ from contenders import (
     WITHOUT_POOL,
     WITHOUT_WORKER_POOL,
 )
-from listeners import broadcast_seconds
-from processes import Server
+from benchmarks.listeners import broadcast_seconds
+from benchmarks.processes import MeasuredServer
 
 # Seconds of load before anything is counted.
 WARM_UP = 1
@@ -46,7 +47,7 @@ HELLO = {"message": "Hello"}
 # What a workload found out, by the name of the metric: {"requests per second": 4321.0}.
 type Measurement = dict[str, float]
 # Loads a server for about so many seconds, or for as long as the workload takes.
-type Measure = Callable[[Server, float], Measurement]
+type Measure = Callable[[MeasuredServer, float], Measurement]
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def requests(path: str, answer: dict[str, object], **headers: str) -> Measure:
     And the most `processes` and `threads` that the server has under this load.
     """
 
-    def measure(server: Server, seconds: float) -> Measurement:
+    def measure(server: MeasuredServer, seconds: float) -> Measurement:
         url = server.url + path
         check(url, answer, **headers)
         usage = server.usage_during(partial(throughput, url, WARM_UP, headers))
@@ -93,7 +94,7 @@ def fan_out(clients: int) -> Measure:
     Each of their requests makes the server do 10 calls of 0.1 s.
     """
 
-    def measure(server: Server, seconds: float) -> Measurement:
+    def measure(server: MeasuredServer, seconds: float) -> Measurement:
         url = f"{server.url}/fan-out"
         check(url, {"answers": 10})
         uvloop.run(latencies(url, clients, WARM_UP))
@@ -102,7 +103,7 @@ def fan_out(clients: int) -> Measure:
     return measure
 
 
-def sleepers(server: Server, seconds: float) -> Measurement:
+def sleepers(server: MeasuredServer, seconds: float) -> Measurement:
     """Return the `threads` and the bytes of resident `memory` that a server gains while requests sleep in it.
 
     It takes as long as they sleep. Raises RuntimeError if they were not all asleep at the same time.
@@ -118,7 +119,7 @@ def sleepers(server: Server, seconds: float) -> Measurement:
     return {"threads": peak.threads - before.threads, "memory": peak.memory - before.memory}
 
 
-def broadcast(server: Server, seconds: float) -> Measurement:
+def broadcast(server: MeasuredServer, seconds: float) -> Measurement:
     """Return the median `delay`, in seconds, from a publication until the last of the WebSockets has it.
 
     And the `cpu` seconds that the server's process takes for a publication, which other load on the machine hardly

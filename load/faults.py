@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
-from booting import Server
-from proxy import Proxy
+
+from devtools.proxy import Proxy
+from devtools.servers import Server
 
 # Seconds by which each packet to and from a slow database is late.
 LATENESS = 0.2

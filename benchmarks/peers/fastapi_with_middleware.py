@@ -5,11 +5,10 @@ import os
 from asgi_correlation_id import CorrelationIdMiddleware
 from asgi_csrf import asgi_csrf
 from fastapi import Request
+from peers.fastapi_app import application
 from secure.middleware import SecureASGIMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-
-from peers.fastapi_app import application
 
 
 @application.get("/session")

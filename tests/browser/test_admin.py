@@ -3,10 +3,10 @@
 import re
 from urllib.parse import urljoin, urlsplit
 
-from contract import CSRF_COOKIE, PASSWORD, SESSION_COOKIE, USERNAME
 from playwright.sync_api import BrowserContext, Page, expect
 
-from browser.console import Console
+from devtools.browser import CSRF_COOKIE, PASSWORD, SESSION_COOKIE, USERNAME
+from tests.browser.console import Console
 
 NEW_PASSWORD = "another correct horse"
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from contract import CSRF_COOKIE, SESSION_COOKIE
-from matrix import all_off
 from playwright.sync_api import Browser, BrowserContext, Page, expect
-from rendering import break_it, render
 
-from browser.conftest import Site, served_over_tls
-from browser.console import Console
+from devtools.browser import CSRF_COOKIE, SESSION_COOKIE
+from devtools.matrix import all_off
+from devtools.rendering import break_it, render
+from tests.browser.conftest import Site, served_over_tls
+from tests.browser.console import Console
 
 POWERFUL = ("camera", "geolocation", "microphone", "payment", "usb")
 

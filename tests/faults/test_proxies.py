@@ -15,15 +15,17 @@ from typing import Any
 import httpx
 import pytest
 import websockets.exceptions
-from booting import Server, free_port
-from contract import PASSWORD, USERNAME
-from hostile import ask, handshake
-from matrix import ROOT, SERVERS, all_on
-from rendering import render
-from serving import served
-from tls import make_certificate
 from websockets.sync.client import connect
 from websockets.typing import Origin
+
+from devtools.browser import PASSWORD, USERNAME
+from devtools.matrix import ROOT, SERVERS, all_on
+from devtools.ports import free_port
+from devtools.production import served
+from devtools.rendering import render
+from devtools.servers import Server
+from tests.support.raw_http import ask, handshake
+from tests.support.tls import make_certificate
 
 DOCUMENT = ROOT / "docs" / "proxies.md"
 PROXIES = ["nginx", "haproxy"]

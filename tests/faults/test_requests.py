@@ -10,12 +10,13 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from booting import Server, processes
-from hostile import HOST, connected, outcome
-from matrix import SERVERS, all_on
-from rendering import render
-from serving import served
-from test_concurrency import PROBE
+
+from devtools.matrix import SERVERS, all_on
+from devtools.production import served
+from devtools.rendering import render
+from devtools.servers import Server, processes
+from tests.support.probing import PROBE
+from tests.support.raw_http import HOST, connected, outcome
 
 # Seconds: of a request, and what a busy machine may add.
 REQUEST_TIMEOUT = 2

@@ -22,12 +22,15 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from booting import Server, booted, free_port
-from contract import PASSWORD, USERNAME
-from matrix import SERVERS, Answers, all_off
-from rendering import break_it, render, succeed
-from serving import PREPARE, made_by, production
-from test_concurrency import PROBE
+
+from devtools.browser import PASSWORD, USERNAME
+from devtools.commands import succeed
+from devtools.matrix import SERVERS, Answers, all_off
+from devtools.ports import free_port
+from devtools.production import PREPARE, made_by, production
+from devtools.rendering import break_it, render
+from devtools.servers import Server, booted
+from tests.support.probing import PROBE
 
 CLIENTS = 8
 # Seconds between the answer to a client and its next request.

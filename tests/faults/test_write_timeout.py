@@ -10,10 +10,11 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from booting import Server, processes
-from matrix import all_off
-from rendering import break_it, render
-from serving import served
+
+from devtools.matrix import all_off
+from devtools.production import served
+from devtools.rendering import break_it, render
+from devtools.servers import Server, processes
 
 # Seconds that the service is set to, and seconds in which it must have acted on a busy machine.
 WRITE_TIMEOUT = 1.0

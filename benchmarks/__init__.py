@@ -1,0 +1,1 @@
+"""A rendered service beside its peers: `make benchmark`."""

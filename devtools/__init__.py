@@ -1,0 +1,1 @@
+"""What tests, benchmarks and load share: they render a service, and run it and what it depends on."""

@@ -1,0 +1,123 @@
+"""Rendering a service, and changing what was rendered."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from cookiecutter.main import cookiecutter
+
+from devtools.commands import ENVIRONMENT, OWNER, commit, succeed
+from devtools.matrix import ROOT, Answers
+
+REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
+
+
+def render(answers: Answers, directory: Path, template: Path = ROOT, **options: bool) -> Path:
+    """Render the service of a combination into a folder, and return its own folder there.
+
+    Answers to the other questions may be among the answers; the options are cookiecutter's.
+    """
+    return Path(
+        cookiecutter(
+            str(template),
+            no_input=True,
+            extra_context=answers,
+            output_dir=str(directory),
+            # Replays would otherwise be written to the home directory.
+            default_config={"replay_dir": REPLAYS},
+            **options,
+        )
+    )
+
+
+def call_cookiecutter(
+    directory: Path,
+    *arguments: str,
+    script: str = 'exec "$@"',
+    python: str = sys.executable,
+    template: Path = ROOT,
+    answered: str = "",
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run cookiecutter's own command as a shell does, and return what it printed.
+
+    It runs in the folder `output` of a directory; what else it writes, it writes beside that.
+    """
+    for name in ("output", "scripts"):
+        (directory / name).mkdir(exist_ok=True)
+    config = directory / "config.yaml"
+    # JSON is YAML.
+    config.write_text(json.dumps({"replay_dir": str(directory / "replays")}), encoding="utf-8")
+    own = {"COOKIECUTTER_CONFIG": str(config), "TMPDIR": str(directory / "scripts"), "PYTHONUNBUFFERED": ""}
+    return subprocess.run(
+        ["/bin/sh", "-c", script, "sh", str(Path(python).with_name("cookiecutter")), str(template), *arguments],
+        cwd=directory / "output",
+        env=ENVIRONMENT | own | environment,
+        input=answered,
+        capture_output=True,
+        encoding="utf-8",
+        errors="backslashreplace",
+        check=False,
+        timeout=280,
+    )
+
+
+def copy_template(directory: Path) -> Path:
+    """Copy what cookiecutter needs of this repository, for a test that moves it or breaks it; return the copy."""
+    for name in ("hooks", "{{cookiecutter.project_slug}}"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy2(ROOT / "cookiecutter.json", directory)
+    return directory
+
+
+def copy_repository(directory: Path) -> Path:
+    """Copy this repository as it is here, but for what git ignores; return the copy, all of it committed."""
+    files = succeed(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", **OWNER)
+    for path in files.split("\0")[:-1]:
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, directory / path)
+    commit(directory)
+    return directory
+
+
+def break_it(folder: Path, path: str, old: str, new: str) -> None:
+    """Replace what a file says by something worse."""
+    source = (folder / path).read_text(encoding="utf-8")
+    assert old in source
+    (folder / path).write_text(source.replace(old, new), encoding="utf-8")
+
+
+def configure(service: Path, **settings: object) -> None:
+    """Set some settings of a service in addition to its own."""
+    with (service / "config" / "settings.py").open("a", encoding="utf-8") as file:
+        file.writelines(f"{name} = {value!r}\n" for name, value in settings.items())
+
+
+def text_files(service: Path) -> dict[str, str]:
+    """Return the text of every file in a service, by its path in it."""
+    return {
+        path.relative_to(service).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted(service.rglob("*"))
+        if path.is_file()
+    }
+
+
+def contents(service: Path) -> dict[str, tuple[bytes, int]]:
+    """Return the bytes and the mode of every file in a service, by its path in it, but for its secret."""
+    return {
+        path.relative_to(service).as_posix(): (path.read_bytes(), path.stat().st_mode & 0o777)
+        for path in sorted(service.rglob("*"))
+        if path.is_file() and path != service / ".env"
+    }
+
+
+def load_hook(name: str) -> dict[str, Any]:
+    """Return what a hook defines, without running it."""
+    source = (ROOT / "hooks" / f"{name}.py").read_text(encoding="utf-8")
+    namespace: dict[str, Any] = {"__name__": name}
+    exec(source.replace("{{ cookiecutter | tojson }}", "{}"), namespace)  # noqa: S102
+    return namespace

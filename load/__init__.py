@@ -1,0 +1,1 @@
+"""A rendered service under load while its dependencies fail: `make load`."""

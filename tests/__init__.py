@@ -1,0 +1,1 @@
+"""The tests of the template. CONTRIBUTING.md has a table of the folders."""

@@ -1,0 +1,1 @@
+"""Rendering: answers, hooks, interruptions, updates."""

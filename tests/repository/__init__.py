@@ -1,0 +1,1 @@
+"""This repository: its sources, documents and workflows."""

@@ -1,0 +1,43 @@
+"""What git runs for a service's owner: mends a commit, and lets nothing be pushed that `make check` refuses."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from devtools.commands import OWNER, UV, commit, run, succeed
+from devtools.matrix import Answers, all_off
+from devtools.rendering import render
+
+PLAIN = all_off()
+# The environment that the tests share stands in for the service's own, which `uv run` would make.
+SHARED = OWNER | {"UV_NO_SYNC": "1", "UV_PROJECT_ENVIRONMENT": str(Path(UV).parent.parent)}
+
+
+@pytest.mark.fills_mypy_cache
+def test_git_mends_a_commit_and_checks_a_push(
+    tmp_path: Path, types: Callable[[Answers], AbstractContextManager[str]]
+) -> None:
+    service = render(PLAIN, tmp_path)
+    commit(service)
+    succeed(tmp_path, "git", "init", "--quiet", "--bare", "remote", **OWNER)
+    succeed(service, "git", "remote", "add", "origin", str(tmp_path / "remote"), **OWNER)
+    succeed(service, UV, "run", "--group", "lint", "prek", "install", **SHARED)
+    models = service / "catalog" / "models.py"
+    clean = models.read_text(encoding="utf-8")
+
+    models.write_text(clean.replace("from django", "import os\nfrom django", 1) + "x = [1,2]\n", encoding="utf-8")
+    refused = run(service, "git", "commit", "--all", "--message", "Be careless", **SHARED)
+    assert refused.returncode == 1
+    assert models.read_text(encoding="utf-8") == f"{clean}\n\nx = [1, 2]\n"
+    succeed(service, "git", "commit", "--all", "--message", "Be careful", **SHARED)
+
+    with types(PLAIN) as cache:
+        environment = SHARED | {"MYPY_CACHE_DIR": cache}
+        succeed(service, "git", "push", "origin", "main", **environment)
+        models.write_text(clean + "\n\nx: str = 1\n", encoding="utf-8")
+        succeed(service, "git", "commit", "--all", "--message", "Be wrong", **environment)
+        pushed = run(service, "git", "push", "origin", "main", **environment)
+    assert pushed.returncode == 1
+    assert "Incompatible types in assignment" in pushed.stdout + pushed.stderr

@@ -1,0 +1,1 @@
+"""The machinery, `runtime/`, compared with Django and put through what goes wrong rarely."""

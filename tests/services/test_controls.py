@@ -1,0 +1,236 @@
+"""Negative controls: each kind of check goes red when the thing that it checks is broken."""
+
+import shlex
+import socket
+from pathlib import Path
+
+import pytest
+
+from devtools import servers
+from devtools.commands import commit, run, succeed
+from devtools.matrix import all_off, all_on
+from devtools.ports import free_port
+from devtools.production import made_by, served
+from devtools.rendering import break_it, render, text_files
+from tests.support import contract
+from tests.support.contract import speak
+from tests.support.expectations import check_files, check_form, check_machinery, check_server, check_traces
+from tests.support.workflows import reached, run_workflow
+
+PLAIN = all_off()
+# What needs no database server.
+FULL = all_on() | {"use_postgres": False}
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """Return a service of its own to break, without any toggle."""
+    return render(PLAIN, tmp_path)
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Path:
+    """Return a service of its own to break, with nearly every toggle."""
+    return render(FULL, tmp_path)
+
+
+def serve_plain(service: Path) -> None:
+    """Boot a service without toggles and speak its contract."""
+    with served(service, PLAIN, None, None) as server:
+        speak(server.url, PLAIN)
+
+
+def serve_full(service: Path, redis_url: str) -> None:
+    """Boot a service with nearly every toggle and speak its contract."""
+    with served(service, FULL, None, redis_url) as server:
+        speak(server.url, FULL)
+
+
+def test_a_broken_view_is_noticed(plain: Path) -> None:
+    break_it(plain, "catalog/pages.py", "    return render", "    raise OSError\n    return render")
+    with pytest.raises(AssertionError, match="500"):
+        serve_plain(plain)
+
+
+def test_a_missing_route_is_noticed(plain: Path) -> None:
+    break_it(plain, "config/urls.py", '    path("health/ready", health.ready, name="ready"),\n', "")
+    break_it(plain, "catalog/templates/catalog/home.html", "{% url 'ready' %}", "/health/ready")
+    with pytest.raises(ValueError, match="Expecting value"):
+        serve_plain(plain)
+
+
+def test_a_taken_port_is_noticed(plain: Path) -> None:
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        pytest.raises(AssertionError, match=r"exited \d before it served"),
+        served(plain, PLAIN, None, None, port=port),
+    ):
+        pass
+
+
+def test_a_service_that_does_not_start_is_noticed(plain: Path) -> None:
+    break_it(plain, "config/asgi.py", "application = get", "application = git")
+    with pytest.raises(AssertionError, match="NameError"):
+        serve_plain(plain)
+
+
+def test_a_process_that_is_left_behind_is_noticed(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "EXIT_TIMEOUT", 1)
+    orphan = "import subprocess\nsubprocess.Popen(['sleep', '60'])\napplication = get"
+    break_it(plain, "config/asgi.py", "application = get", orphan)
+    with pytest.raises(AssertionError, match="left behind"):
+        serve_plain(plain)
+
+
+def test_a_traceback_in_the_log_is_noticed(plain: Path) -> None:
+    logged = "    import logging\n    logging.getLogger().error('quietly')\n    return render"
+    break_it(plain, "catalog/pages.py", "    return render", logged)
+    with pytest.raises(AssertionError, match="alarming"):
+        serve_plain(plain)
+
+
+def test_an_unsafe_production_setting_is_noticed(plain: Path) -> None:
+    break_it(plain, "config/settings.py", "SESSION_COOKIE_SECURE = not DEBUG", "SESSION_COOKIE_SECURE = False")
+    with pytest.raises(AssertionError, match=r"security\.W012"):
+        serve_plain(plain)
+
+
+def test_a_missing_migration_is_noticed(plain: Path) -> None:
+    break_it(plain, "catalog/models.py", "max_length=200", "max_length=201")
+    with pytest.raises(AssertionError, match=r"prepare\.py exited 1"):
+        serve_plain(plain)
+
+
+def test_an_announcement_that_never_comes_is_noticed(
+    full: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contract, "MESSAGE_TIMEOUT", 5)
+    break_it(full, "catalog/events.py", "        transaction.on_commit", "        0 and transaction.on_commit")
+    with pytest.raises(TimeoutError):
+        serve_full(full, redis_url)
+
+
+def test_two_buyers_of_one_piece_are_noticed(full: Path, redis_url: str) -> None:
+    break_it(full, "catalog/services.py", "        product.stock -= quantities[product.pk]\n", "")
+    with pytest.raises(AssertionError, match="two buyers, one piece"):
+        serve_full(full, redis_url)
+
+
+def test_a_failed_test_of_the_service_is_noticed(plain: Path) -> None:
+    break_it(plain, "catalog/models.py", "return self.name", 'return "a product"')
+    assert run(plain, "pytest", "-q", "-p", "no:cacheprovider", "tests/test_models.py").returncode == 1
+
+
+def test_a_file_of_the_machinery_that_depends_on_the_answers_is_noticed(plain: Path) -> None:
+    check_machinery(plain)
+    break_it(plain, "runtime/conf.py", "HEALTH_TIMEOUT = 2.0", "HEALTH_TIMEOUT = 3.0")
+    with pytest.raises(AssertionError, match=r"runtime/conf\.py depends on the answers"):
+        check_machinery(plain)
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [("catalog/models.py", "max_length=200", "max_length=100"), ("config/settings.py", "LOG_LEVEL = ", "LEVEL = ")],
+)
+def test_code_that_depends_on_the_server_is_noticed(plain: Path, tmp_path: Path, path: str, old: str, new: str) -> None:
+    other = render(all_off("granian"), tmp_path / "other")
+    check_server(text_files(plain), text_files(other))
+
+    break_it(other, path, old, new)
+    with pytest.raises(AssertionError, match=f"{path} depends on the server"):
+        check_server(text_files(plain), text_files(other))
+
+
+def test_an_unused_import_is_noticed(plain: Path) -> None:
+    break_it(plain, "catalog/models.py", "from django.db import models", "import os\nfrom django.db import models")
+    with pytest.raises(AssertionError, match="F401"):
+        succeed(plain, "ruff", "check", "--no-cache", ".")
+
+
+@pytest.mark.parametrize(
+    ("tool", "path", "old", "new"),
+    [
+        pytest.param("ruff format", "catalog/models.py", "return self.name", "return  self.name", id="ruff format"),
+        pytest.param(
+            "deptry", "pyproject.toml", '    "servestatic>', '    "requests>=2.32",\n    "servestatic>', id="deptry"
+        ),
+        pytest.param("tombi", "pyproject.toml", "package = false", "package = false\npackage = true", id="tombi"),
+        pytest.param("yamllint", "compose.yaml", "    build: .\n", "    build: .\n    build: .\n", id="yamllint"),
+        pytest.param("rumdl", "README.md", "## Run it", "#Run it", id="rumdl"),
+        pytest.param("hadolint", "Dockerfile", "WORKDIR /service\n", "WORKDIR service\n", id="hadolint"),
+        pytest.param(
+            "zizmor", ".github/workflows/ci.yml", "@3d3c42e5aac5ba805825da76410c181273ba90b1", "@v7", id="zizmor"
+        ),
+    ],
+)
+def test_what_each_linter_is_there_for_is_noticed(plain: Path, tool: str, path: str, old: str, new: str) -> None:
+    [command] = [command for command in made_by(plain, "check") if command.startswith(tool)]
+    succeed(plain, *shlex.split(command))
+    break_it(plain, path, old, new)
+    assert run(plain, *shlex.split(command)).returncode != 0
+
+
+def test_a_mistake_in_a_workflow_is_noticed(plain: Path) -> None:
+    break_it(plain, ".github/workflows/ci.yml", "runs-on: ubuntu-24.04", "runs-on: ubuntu-2404")
+    with pytest.raises(AssertionError, match="ubuntu-2404"):
+        succeed(plain, "actionlint", ".github/workflows/ci.yml")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"x = 1", "no newline at its end"),
+        (b"x = 1\n\n", "a blank line at its end"),
+        (b"\nx = 1\n", "a blank line at its beginning"),
+        (b"x = 1\r\n", "a carriage return"),
+        (b"x = 1 \n", "a space at its end"),
+        (b"", "is empty"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_badly_formed_file_is_noticed(tmp_path: Path, content: bytes, fault: str) -> None:
+    (tmp_path / "manage.py").write_bytes(content)
+    with pytest.raises(AssertionError, match=fault):
+        check_form(tmp_path)
+
+
+def test_an_empty_folder_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "templates").mkdir()
+    with pytest.raises(AssertionError, match="templates is an empty folder"):
+        check_form(tmp_path)
+
+
+def test_a_step_of_the_workflow_that_fails_is_noticed(plain: Path, tmp_path: Path) -> None:
+    break_it(plain, ".github/workflows/ci.yml", "uv sync --locked --group lint", "exit 3")
+    commit(plain)
+    with pytest.raises(AssertionError, match="exited 3"):
+        run_workflow(plain, tmp_path / "workspace", {})
+
+
+def test_an_address_that_no_service_has_is_noticed() -> None:
+    user = {"POSTGRES_USER": "service", "POSTGRES_PASSWORD": "service"}
+    job = {"services": {"postgres": {"image": "postgres:18", "ports": ["5433:5432"], "env": user}}}
+    url = "postgresql://service:service@localhost:{}/service"
+
+    assert reached(url.format(5433), job, {"postgres": "here"}) == "here"
+    with pytest.raises(AssertionError, match="is not the address of a service"):
+        reached(url.format(5432), job, {"postgres": "here"})
+
+
+def test_a_file_too_many_is_noticed(plain: Path) -> None:
+    (plain / "catalog" / "consumers.py").touch()
+    with pytest.raises(AssertionError, match="consumers"):
+        check_files(text_files(plain), PLAIN)
+
+
+def test_a_file_too_few_is_noticed(plain: Path) -> None:
+    (plain / "catalog" / "pages.py").unlink()
+    with pytest.raises(AssertionError, match="pages"):
+        check_files(text_files(plain), PLAIN)
+
+
+def test_a_trace_of_what_was_not_chosen_is_noticed(plain: Path) -> None:
+    break_it(plain, "README.md", "## Production", "It needs Redis.\n\n## Production")
+    with pytest.raises(AssertionError, match=r"trace of use_channels: 'It needs Redis\.'"):
+        check_traces(text_files(plain), PLAIN)

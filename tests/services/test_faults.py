@@ -1,0 +1,41 @@
+"""A little of what `make faults` tries, in every run: a service without its database, and clients without manners."""
+
+import http.client
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosedError
+
+from devtools.matrix import all_on
+from devtools.rendering import render
+from tests.faults.test_outages import behind_a_proxy
+from tests.support.contract import ping, socket_to
+
+FRAME_TOO_LONG = 1009
+
+
+def test_a_service_without_its_database_and_with_rude_clients(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    with behind_a_proxy(render(all_on(), tmp_path), database_url, redis_url) as service:
+        service.check_up()
+        service.proxy.refuse()
+        service.check_down()
+        service.proxy.recover()
+        service.check_up()
+
+        with socket_to(service.server.url, "/ws/products/") as socket:
+            socket.send("x" * 70_000)
+            with pytest.raises(ConnectionClosedError) as closed:
+                socket.recv(timeout=10)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == FRAME_TOO_LONG
+
+        connection = http.client.HTTPConnection(service.server.url.removeprefix("http://"), timeout=10)
+        connection.putrequest("POST", "/api/products/")
+        connection.putheader("Content-Length", "1000000000")
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+        connection.close()
+
+        ping(service.server.url)

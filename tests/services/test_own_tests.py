@@ -1,0 +1,27 @@
+"""A service passes its own tests."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from devtools.commands import succeed
+from devtools.matrix import Answers
+from tests.support.combinations import every_toggle
+from tests.support.effort import effort
+
+
+@every_toggle
+def test_passes_its_own_tests(
+    workspace: Path, answers: Answers, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    environment = {"DATABASE_URL": request.getfixturevalue("database_url")} if answers["use_postgres"] else {}
+
+    # Runs at the same time would remove each other's files from pytest's usual folder.
+    arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--basetemp={tmp_path / 'tmp'}"]
+    if effort() == 1:
+        # The machinery has the same bytes in all services. The CI of those in PAIRWISE tests it (test_isolation.py).
+        arguments.append("tests")
+
+    output = succeed(workspace, "pytest", *arguments, **environment)
+    assert re.search(r"^\d+ passed in", output, re.MULTILINE), f"something was skipped, or nothing ran:\n{output}"
