@@ -20,7 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 [CRUFT] = [dependency for dependency in PROJECT["dependency-groups"]["dev"] if dependency.startswith("cruft")]
 DOCUMENT = (ROOT / "docs" / "updating.md").read_text(encoding="utf-8")
 # Its sections before whose commands something has to happen.
-NEWS, PLAIN = "Is there something new?", "A service without cruft"
+NEWS, PLAIN = "Check for changes", "Link an existing service"
 
 # The release that a service comes from, and one that the tests make up. Both are tags.
 OLDER = PROJECT["project"]["version"]
