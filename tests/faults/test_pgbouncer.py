@@ -238,9 +238,7 @@ DIRECT = {"host", "options"}
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_what_stands_in_the_url_is_heeded(service: Path, pgbouncer: PgBouncer, database_url: str, name: str) -> None:
-    _, _, section = (
-        (ROOT / "docs/options.md").read_text(encoding="utf-8").partition("\n## What a database's URL may say\n")
-    )
+    _, _, section = (ROOT / "docs/options.md").read_text(encoding="utf-8").partition("\n## Options in DATABASE_URL\n")
     documented = dict(re.findall(r"^\| `((\w+)=\S+)` \|", section.partition("\n## ")[0], re.MULTILINE))
     assert set(documented.values()) == set(OPTIONS)
     [query] = [query for query, option in documented.items() if option == name]
