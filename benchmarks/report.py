@@ -72,9 +72,9 @@ def cpu(per: str) -> Column:
 
 
 REQUESTS = (
-    f"As multiples of what {STARTPROJECT}, with its middleware, answers in the same round to {CONNECTIONS} "
-    "connections. CPU, where less is better, is the CPU time of the server's processes for each request: other load on "
-    "the machine changes it less. Every pool of database connections has the same size."
+    f"The numbers are multiples of what {STARTPROJECT}, with its middleware, serves to {CONNECTIONS} connections in "
+    "the same round. CPU, where less is better, is the CPU time of the server's processes for each request. It varies "
+    "less with other load on the machine. Every pool of database connections has the same size."
 )
 JSON_AND_ROW = (
     requests("plain JSON", "json", STARTPROJECT),
@@ -104,16 +104,16 @@ COMPARISONS = (
     Table(
         f"Fan-out: 10 calls of {CALL * 1000:.0f} ms at once",
         "less",
-        "The median latency, as a multiple of the slowest call: 1 is the best there can be. The template's service "
-        "makes the calls with its own client, the others with one `httpx.AsyncClient` that their requests share, and "
-        "that opens at most 100 connections, as it does by default.",
+        "The numbers are the median latency as a multiple of the slowest call, so 1 is ideal. The template's service "
+        "makes the calls with its own client. The requests of each other contender share one `httpx.AsyncClient`, with "
+        "its default of at most 100 connections.",
         WAITING,
         (latency("1 client", "fan-out-1", CALL), latency("32 clients", "fan-out-32", CALL)),
     ),
     Table(
         f"{SLEEPERS} requests that sleep at once",
         "less",
-        "What the server's processes gain meanwhile.",
+        "The numbers are the threads and the memory that the server's processes gain while the requests sleep.",
         WAITING,
         (
             Column("threads", "sleepers", "threads", "{:,.0f}"),
@@ -123,9 +123,10 @@ COMPARISONS = (
     Table(
         f"A text for {SOCKETS:,} WebSockets",
         "less",
-        f"From its publication until the last of them has it, the median of {BROADCASTS}, and the CPU time of the "
-        f"server's process, as multiples of what {BARE} takes. The template's goes through Channels and Valkey, and "
-        "would reach the sockets of other processes too; the others loop over the sockets of their own process.",
+        f"The delay lasts from the publication of a text until the last socket has it (median of {BROADCASTS}). The "
+        f"CPU time is that of the server's process. Both are multiples of what {BARE} takes. The template's text goes "
+        "through Channels and Valkey, and would reach the sockets of other processes too. The others loop over the "
+        "sockets of their own process.",
         (SERVICE, FASTAPI, BARE),
         (delay(per=BARE), cpu(per=BARE)),
     ),
@@ -133,8 +134,8 @@ COMPARISONS = (
 PARTS = Table(
     "What each part contributes",
     "more",
-    "The template's service with one part of it replaced at a time, as multiples of the whole service's numbers in the "
-    "same round. The last column has latencies, where less is better.",
+    "Each row has the template's service with one part replaced. The numbers are multiples of the whole service's in "
+    "the same round. The last column has latencies, where less is better.",
     (SERVICE, WITHOUT_DIRECT_PATH, WITHOUT_WORKER_POOL, WITHOUT_LOOP_ORM, WITHOUT_POOL, WITHOUT_AIOHTTP, ON_GRANIAN),
     (
         requests("plain JSON", "json", SERVICE),
@@ -146,8 +147,8 @@ PARTS = Table(
 BROADCAST = Table(
     "What each part contributes to a broadcast",
     "less",
-    f"The text for {SOCKETS:,} WebSockets again: the template's service with one part of it replaced at a time, as "
-    "multiples of the whole service's numbers in the same round.",
+    f"The service sends the text to {SOCKETS:,} WebSockets again. Each row has the template's service with one part "
+    "replaced. The numbers are multiples of the whole service's in the same round.",
     (SERVICE, *BROADCAST_PARTS),
     (delay(per=SERVICE), cpu(per=SERVICE)),
 )
@@ -165,10 +166,10 @@ def conditions(rounds: int, seconds: int) -> str:
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return (
         f"Measured by `make benchmark` (rounds: {rounds}, of {seconds} s). Every contender is one worker process "
-        "without a log of requests, on uvloop, httptools and uvicorn if it does not say otherwise, started anew and "
-        "warmed up for each measurement; each round measures all of them, in turns. A cell has **the median** of the "
-        "rounds, (their lowest–their highest), and the median in a unit of its own. The load and the database run "
-        f"on the same machine: {machine} {how_python_was_built()}, {packages}."
+        "without an access log. It runs on uvicorn with uvloop and httptools unless the table says otherwise. It "
+        "starts anew and is warmed up for each measurement. Each round measures all contenders in turn. A cell has "
+        "**the median** of the rounds, (the lowest–the highest), and the median in its own unit. The load generator "
+        f"and the database run on the same machine: {machine} {how_python_was_built()}, {packages}."
     )
 
 
