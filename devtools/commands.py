@@ -27,7 +27,7 @@ OWNER = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"} | {
 def run(service: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a service, with the shared environment first on PATH; return what it printed."""
     return subprocess.run(
-        command, cwd=service, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False, timeout=280
+        command, cwd=service, env=ENVIRONMENT | environment, capture_output=True, text=True, check=False, timeout=580
     )
 
 

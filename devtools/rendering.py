@@ -62,7 +62,7 @@ def call_cookiecutter(
         encoding="utf-8",
         errors="backslashreplace",
         check=False,
-        timeout=280,
+        timeout=580,
     )
 
 
