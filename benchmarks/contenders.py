@@ -122,7 +122,7 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
 
     Returns them by name; their files are in the folder. Raises subprocess.CalledProcessError if a command fails.
     """
-    service = overlaid(render(all_on() | {"project_slug": "service"}, directory))
+    service = overlaid(render(all_on("uvicorn") | {"project_slug": "service"}, directory))
     project = start_project(directory)
     common = {
         "DATABASE_URL": backends.database_url,

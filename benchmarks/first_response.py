@@ -41,7 +41,7 @@ def first_response(*answers: str) -> dict[str, float]:
         ]
         subprocess.run(render, check=True, stdout=subprocess.DEVNULL)
         note("render")
-        service = Path(directory) / "async-django-service"
+        [service] = Path(directory).iterdir()
         uv = [shutil.which("uv") or UV, "run", "--quiet", "manage.py"]
         subprocess.run([*uv, "migrate"], check=True, cwd=service, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
         note("uv sync and migrate")

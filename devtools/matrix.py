@@ -10,10 +10,22 @@ import covertable
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 TOGGLES = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
-SERVERS: list[str] = QUESTIONS["asgi_server"]
+# In one order, whichever of them is the default.
+SERVERS: list[str] = sorted(QUESTIONS["asgi_server"], reverse=True)
 
 # The answers to the questions that have a fixed set of them: {"use_channels": True, …, "asgi_server": "uvicorn"}.
 type Answers = dict[str, Any]
+
+# The answers to the other questions, and to these where none are given: a fork may have other defaults.
+USUAL: Answers = {
+    "project_name": "Async Django Service",
+    "description": "An async Django service.",
+    "author_name": "Ada Lovelace",
+    "author_email": "ada@example.com",
+    **dict.fromkeys(TOGGLES, True),
+    "use_postgres": False,
+    "asgi_server": "uvicorn",
+}
 
 OPTIONS = {key: [True, False] for key in TOGGLES} | {"asgi_server": SERVERS}
 COMBINATIONS: list[Answers] = [dict(zip(OPTIONS, row, strict=True)) for row in itertools.product(*OPTIONS.values())]

@@ -11,7 +11,7 @@ from typing import Any
 from cookiecutter.main import cookiecutter
 
 from devtools.commands import ENVIRONMENT, OWNER, commit, succeed
-from devtools.matrix import ROOT, Answers
+from devtools.matrix import ROOT, USUAL, Answers
 
 REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
 
@@ -19,13 +19,14 @@ REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
 def render(answers: Answers, directory: Path, template: Path = ROOT, **options: bool) -> Path:
     """Render the service of a combination into a folder, and return its own folder there.
 
-    Answers to the other questions may be among the answers; the options are cookiecutter's.
+    The answers may include other questions. An answer that is not given is the usual one. The options are
+    cookiecutter's.
     """
     return Path(
         cookiecutter(
             str(template),
             no_input=True,
-            extra_context=answers,
+            extra_context=USUAL | answers,
             output_dir=str(directory),
             # Replays would otherwise be written to the home directory.
             default_config={"replay_dir": REPLAYS},
@@ -51,7 +52,8 @@ def call_cookiecutter(
         (directory / name).mkdir(exist_ok=True)
     config = directory / "config.yaml"
     # JSON is YAML.
-    config.write_text(json.dumps({"replay_dir": str(directory / "replays")}), encoding="utf-8")
+    settings = {"replay_dir": str(directory / "replays"), "default_context": USUAL}
+    config.write_text(json.dumps(settings), encoding="utf-8")
     own = {"COOKIECUTTER_CONFIG": str(config), "TMPDIR": str(directory / "scripts"), "PYTHONUNBUFFERED": ""}
     return subprocess.run(
         ["/bin/sh", "-c", script, "sh", str(Path(python).with_name("cookiecutter")), str(template), *arguments],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devtools.commands import OWNER, commit, run, succeed
-from devtools.matrix import ROOT, SERVERS, TOGGLES, Answers, all_off, all_on
+from devtools.matrix import QUESTIONS, ROOT, SERVERS, TOGGLES, USUAL, Answers, all_off, all_on
 from devtools.rendering import contents, copy_repository, render
 from tests.support.expectations import TEMPLATE, check_files
 
@@ -109,8 +109,12 @@ def release_another(template: Path) -> None:
 
 
 def release(folder: Path) -> Path:
-    """Make a repository of the template, with one release: what is here."""
-    git(copy_repository(folder), "tag", OLDER)
+    """Make a repository of the template with one release: the template of here, with the usual answers as defaults."""
+    questions = copy_repository(folder) / "cookiecutter.json"
+    defaults = QUESTIONS | USUAL | {"asgi_server": SERVERS}
+    questions.write_text(json.dumps(defaults, indent=2), encoding="utf-8")
+    commit(folder)
+    git(folder, "tag", OLDER)
     return folder
 
 

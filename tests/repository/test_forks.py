@@ -1,0 +1,64 @@
+"""A fork that has other defaults passes the tests of rendering and of the repository."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from devtools.commands import OWNER, commit, succeed
+from devtools.matrix import ROOT
+from devtools.rendering import break_it, copy_repository
+
+# What a team changes first.
+DEFAULTS = {
+    '"project_name": "Async Django Service"': '"project_name": "Acme Orders"',
+    '"author_name": "Ada Lovelace"': '"author_name": "Acme Ltd"',
+    '"author_email": "ada@example.com"': '"author_email": "dev@acme.example"',
+    '"use_channels": true': '"use_channels": false',
+    '"use_postgres": false': '"use_postgres": true',
+    '    "uvicorn",\n    "granian",\n    "daphne"\n': '    "granian",\n    "daphne",\n    "uvicorn"\n',
+}
+# Files whose tests are about answers and defaults, and quick.
+FILES = ("tests/render/test_answers.py", "tests/render/test_rerendering.py", "tests/repository/test_documents.py")
+
+
+@pytest.fixture
+def fork(tmp_path: Path) -> Path:
+    """Return a copy of this repository with other defaults."""
+    repository = copy_repository(tmp_path / "fork")
+    for old, new in DEFAULTS.items():
+        break_it(repository, "cookiecutter.json", old, new)
+    commit(repository)
+    return repository
+
+
+def run_tests(fork: Path, *arguments: str) -> str:
+    """Run tests of a fork; return what pytest printed. Raises AssertionError if one fails."""
+    options = ("-q", "-n0", "-p", "no:cacheprovider", f"--basetemp={fork}-tmp")
+    return succeed(fork, sys.executable, "-m", "pytest", *options, *arguments)
+
+
+@pytest.mark.slow(60)
+def test_fork_with_other_defaults_passes_tests_of_answers(fork: Path) -> None:
+    assert " passed" in run_tests(fork, *FILES)
+
+
+@pytest.mark.thorough
+def test_fork_with_other_defaults_passes_tests_of_rendering_and_repository(fork: Path) -> None:
+    others = f"--ignore={Path(__file__).relative_to(ROOT)}"
+
+    assert " passed" in run_tests(fork, "tests/render", "tests/repository", others)
+
+
+def test_example_of_a_toggle_applies_to_a_fork(fork: Path) -> None:
+    succeed(fork, "git", "apply", "--check", "docs/a_toggle.patch", **OWNER)
+
+
+def test_test_that_depends_on_a_default_fails_in_a_fork(fork: Path) -> None:
+    test = "def test_default() -> None:\n    assert QUESTIONS['use_channels'] is True\n"
+    (fork / "tests" / "render" / "test_default.py").write_text(
+        f"from devtools.matrix import QUESTIONS\n\n\n{test}", encoding="utf-8"
+    )
+
+    with pytest.raises(AssertionError, match="1 failed"):
+        run_tests(fork, "tests/render/test_default.py")
