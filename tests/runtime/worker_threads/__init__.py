@@ -1,1 +1,1 @@
-"""Checks of the threads that a service lends, which run inside a service."""
+"""Checks of a service's worker threads. They are copied into a rendered service and run there."""

@@ -1,32 +1,32 @@
-"""Blocking calls that last as long as a test wants them to, and how long to wait for what must happen."""
+"""Blocking calls that a test ends when it wants to, and how long the checks wait for an event."""
 
 import os
 import threading
 import time
 from collections.abc import Callable
 
-# Seconds to wait for what happens at once unless it never does. The negative controls, where it never does, wait less.
-PATIENCE = float(os.environ.get("PATIENCE", "60"))
+# Seconds that a check waits for an event. The negative controls, where the event never happens, set a shorter time.
+TIMEOUT = float(os.environ.get("TIMEOUT", "60"))
 
 
 class Running:
-    """The calls that are in a thread at this moment."""
+    """The calls that a thread is executing at this moment."""
 
     def __init__(self) -> None:
         self.calls: set[Call] = set()
         self.changed = threading.Condition()
 
     def wait_for(self, expected: set["Call"], why: str) -> None:
-        """Return once exactly these calls run; fail if it takes too long."""
+        """Return once exactly these calls run. Raises AssertionError after the timeout."""
         with self.changed:
-            assert self.changed.wait_for(lambda: self.calls == expected, PATIENCE), (
+            assert self.changed.wait_for(lambda: self.calls == expected, TIMEOUT), (
                 f"{why}: {len(self.calls & expected)} of {len(expected)} run that should,"
                 f" and {len(self.calls - expected)} that should not"
             )
 
 
 class Call:
-    """A function that blocks until it is told to end, and then returns or raises its outcome."""
+    """A function that blocks until `may_end` is set, and then returns or raises its outcome."""
 
     def __init__(self, running: Running, outcome: object = None) -> None:
         self.running = running
@@ -35,8 +35,8 @@ class Call:
         self.may_end = threading.Event()
 
     def __call__(self) -> object:
-        """Block."""
-        assert self.thread is None, "a call is made once"
+        """Block, then return or raise the outcome."""
+        assert self.thread is None, "a call is executed once"
         self.thread = threading.get_ident()
         with self.running.changed:
             self.running.calls.add(self)
@@ -50,14 +50,14 @@ class Call:
         return self.outcome
 
 
-def wait_until(true: Callable[[], bool], why: str) -> None:
-    """Return as soon as something is so; fail if it takes too long."""
-    deadline = time.monotonic() + PATIENCE
-    while not true():
+def wait_until(condition: Callable[[], bool], why: str) -> None:
+    """Return as soon as a condition holds. Raises AssertionError after the timeout."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
         assert time.monotonic() < deadline, why
         time.sleep(0.001)
 
 
-def lent_threads() -> int:
-    """Return how many threads there are for lending, as the interpreter counts them."""
+def worker_thread_count() -> int:
+    """Return the number of worker threads that the interpreter knows."""
     return sum(thread.name == "worker" for thread in threading.enumerate())

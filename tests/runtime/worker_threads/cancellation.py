@@ -1,4 +1,4 @@
-"""Requests and sockets that end at each point where they wait: their thread comes back, and the next one can use it."""
+"""A request or WebSocket that ends at any of its awaits releases its thread for the next one."""
 
 import asyncio
 import contextlib
@@ -19,23 +19,23 @@ from config.asgi import application as service
 from runtime.asgi import Receive, Scope, Send
 from runtime.threads.executors import PerCallExecutor, RequestExecutor
 from runtime.threads.middleware import WorkerThreadMiddleware, release_thread
-from worker_threads.calls import PATIENCE, wait_until
-from worker_threads.clients import Client, in_a_lent_thread, lending
+from worker_threads.calls import TIMEOUT, wait_until
+from worker_threads.clients import Client, in_worker_thread, worker_pool
 
-# Seconds for a call to get as far as it can while the event loop waits for it: it may need the loop itself.
-A_MOMENT = 0.05
+# Seconds that the event loop waits for a call to return. The call may be waiting for the event loop itself.
+SHORT_WAIT = 0.05
 
 
 class Interrupted(Exception):  # noqa: N818
-    """What is thrown into a request."""
+    """The exception that is thrown into a request."""
 
 
 class Driver:
-    """Runs a request, and ends it where it waits for the n-th time.
+    """Runs a request, and ends it at its n-th await.
 
-    `how` is what happens to it there: it is cancelled, an exception is thrown into it, its client leaves, or it is
-    closed as the garbage collector closes what nobody awaits any more, in whatever context that is done. `when` is how
-    far the blocking call has come that it may be waiting for: nowhere, into the thread, or to its end.
+    `how` says in which way: the request is cancelled, an exception is thrown into it, its client disconnects, or its
+    coroutine is closed in another context, as the garbage collector closes an abandoned coroutine. `when` is the state
+    of the blocking call that the request may be awaiting: queued, running in the thread, or returned.
     """
 
     def __init__(self, how: str, when: str, client: Client) -> None:
@@ -47,42 +47,42 @@ class Driver:
         self.finished = False
 
     def block(self) -> None:
-        """Block until the event loop has seen that the request waits."""
-        assert self.may_block.wait(PATIENCE)
+        """Block until the event loop has reached the await of the request."""
+        assert self.may_block.wait(TIMEOUT)
 
     async def run(self, coroutine: Coroutine[Any, Any, object], at: int) -> None:
-        """Run a request that ends at its n-th wait, or by itself if it has fewer."""
-        outlived = asyncio.all_tasks()
+        """Run a request up to its n-th await. A request with fewer awaits runs to its end."""
+        tasks_before = asyncio.all_tasks()
         with (
-            patch.object(RequestExecutor, "submit", self.noting(RequestExecutor)),
-            patch.object(PerCallExecutor, "submit", self.noting(PerCallExecutor)),
+            patch.object(RequestExecutor, "submit", self.recording(RequestExecutor)),
+            patch.object(PerCallExecutor, "submit", self.recording(PerCallExecutor)),
         ):
 
             async def steps() -> None:
                 await self.drive(coroutine, at)
 
             task = asyncio.create_task(steps())
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 await asyncio.wait({task})
-                # Those that it has left behind.
-                await asyncio.gather(*asyncio.all_tasks() - outlived, return_exceptions=True)
+                # The tasks that the request has left behind.
+                await asyncio.gather(*asyncio.all_tasks() - tasks_before, return_exceptions=True)
         if not task.cancelled() and task.exception():
             assert isinstance(task.exception(), Interrupted), task.exception()
 
-    def noting(self, kind: Any) -> Callable[..., Any]:
-        """Return the `submit` of a kind of executor, which also notes the future that it returns."""
+    def recording(self, kind: Any) -> Callable[..., Any]:
+        """Return the `submit` of an executor class, wrapped to record the future that it returns."""
         submit = kind.submit
 
-        def submit_and_note(executor: Any, *args: Any, **kwargs: Any) -> Future[Any]:
+        def submit_and_record(executor: Any, *args: Any, **kwargs: Any) -> Future[Any]:
             future: Future[Any] = submit(executor, *args, **kwargs)
             self.calls.append(future)
             return future
 
-        return submit_and_note
+        return submit_and_record
 
     @types.coroutine
     def drive(self, coroutine: Coroutine[Any, Any, object], at: int) -> Iterator[Any]:
-        """Do what a task does, step by step."""
+        """Drive a coroutine as a task does, and interfere at its n-th await."""
         waits = 0
         step: Callable[[], Any] = partial(coroutine.send, None)
         while True:
@@ -96,9 +96,9 @@ class Driver:
                 self.may_block.set()
             waits += 1
             if waits == at + 1:
-                self.let_the_call_come_far_enough()
+                self.let_call_proceed()
                 if self.how == "closed":
-                    # asgiref cannot restore a context that it is not in.
+                    # asgiref cannot reset a context variable in another context.
                     with contextlib.suppress(ValueError):
                         contextvars.Context().run(coroutine.close)
                     return
@@ -108,28 +108,28 @@ class Driver:
                 if self.how == "cancelled":
                     asyncio.current_task().cancel()
                 else:
-                    self.client.gone.set()
+                    self.client.disconnected.set()
             try:
                 yield awaited
                 step = partial(coroutine.send, None)
             except BaseException as error:
                 step = partial(coroutine.throw, error)
 
-    def let_the_call_come_far_enough(self) -> None:
-        """Hold the event loop until the calls that the request waits for are where they ought to be."""
+    def let_call_proceed(self) -> None:
+        """Block the event loop until the awaited call is in the state `when`."""
         waiting = [call for call in self.calls if not call.done()]
         if self.when == "running":
             self.may_block.clear()
-            wait_until(lambda: all(call.running() or call.done() for call in waiting[:1]), "a call is made")
-            asyncio.get_running_loop().call_later(A_MOMENT / 10, self.may_block.set)
+            wait_until(lambda: all(call.running() or call.done() for call in waiting[:1]), "a call runs")
+            asyncio.get_running_loop().call_later(SHORT_WAIT / 10, self.may_block.set)
         elif self.when == "returned":
-            wait(waiting, A_MOMENT)
+            wait(waiting, SHORT_WAIT)
 
 
-@pytest.mark.parametrize("when", ["asked for", "running", "returned"])
+@pytest.mark.parametrize("when", ["queued", "running", "returned"])
 @pytest.mark.parametrize("how", ["cancelled", "thrown", "disconnected", "closed"])
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-async def test_any_application(kind: str, how: str, when: str) -> None:
+async def test_application_that_ends_at_any_await_releases_its_thread(kind: str, how: str, when: str) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
@@ -145,56 +145,56 @@ async def test_any_application(kind: str, how: str, when: str) -> None:
         await asyncio.sleep(0)
         release_thread()
         await asyncio.sleep(0)
-        leaves = asyncio.ensure_future(receive())
+        disconnect = asyncio.ensure_future(receive())
         try:
             await asyncio.gather(block(), block())
             with pytest.raises(ZeroDivisionError):
                 await sync_to_async(fail)()
             await sync_to_async(blocking_twice)()
-            await asyncio.wait({leaves}, timeout=0)
+            await asyncio.wait({disconnect}, timeout=0)
         except asyncio.CancelledError:
-            # To clean up may need the thread, too.
+            # Cleaning up may need the thread as well.
             await block()
             raise
         finally:
-            leaves.cancel()
+            disconnect.cancel()
         await send({"type": "end"})
 
     for at in range(100):
-        with lending(1):
+        with worker_pool(1):
             client = Client(kind)
             driver = Driver(how, when, client)
             await driver.run(WorkerThreadMiddleware(application)(client.scope, client.receive, client.send), at)
-            assert await in_a_lent_thread(int, kind) == 0, f"after the wait number {at}"
+            assert await in_worker_thread(int, kind) == 0, f"after await number {at}"
         if driver.finished:
             assert at > 5
             return
-    raise AssertionError("it never ends by itself")
+    raise AssertionError("the request never runs to its end")
 
 
 @pytest.mark.parametrize("how", ["cancelled", "thrown", "disconnected", "closed"])
-async def test_a_request_whose_turn_has_not_come(how: str) -> None:
+async def test_request_that_ends_in_the_queue_leaves_it(how: str) -> None:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await sync_to_async(int)()
 
-    with lending(1) as threads:
-        holder = RequestExecutor(threads)
-        holder.submit(int).result(PATIENCE)
+    with worker_pool(1) as pool:
+        holder = RequestExecutor(pool)
+        holder.submit(int).result(TIMEOUT)
         client = Client()
-        running = Driver(how, "asked for", client).run(
+        running = Driver(how, "queued", client).run(
             WorkerThreadMiddleware(application)(client.scope, client.receive, client.send), 0
         )
         if how == "disconnected":
-            asyncio.get_running_loop().call_later(A_MOMENT, holder.release)
+            asyncio.get_running_loop().call_later(SHORT_WAIT, holder.release)
             await running
         else:
             await running
             holder.release()
-        assert await in_a_lent_thread(int) == 0
+        assert await in_worker_thread(int) == 0
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("when", ["asked for", "returned"])
+@pytest.mark.parametrize("when", ["queued", "returned"])
 @pytest.mark.parametrize("how", ["cancelled", "thrown", "disconnected", "closed"])
 @pytest.mark.parametrize(
     ("path", "body", "status"),
@@ -206,7 +206,9 @@ async def test_a_request_whose_turn_has_not_come(how: str) -> None:
         ("/admin/catalog/product/", b"", 302),
     ],
 )
-async def test_the_service(path: str, body: bytes, status: int, how: str, when: str) -> None:
+async def test_service_that_ends_at_any_await_serves_the_next_request(
+    path: str, body: bytes, status: int, how: str, when: str
+) -> None:
     await sync_to_async(User.objects.create_superuser)("admin", password="secret")
     await Product.objects.acreate(name="Chair", price=1)
 
@@ -217,12 +219,12 @@ async def test_the_service(path: str, body: bytes, status: int, how: str, when: 
         return client
 
     for at in range(100):
-        with lending(1):
+        with worker_pool(1):
             interrupted = client()
             driver = Driver(how, when, interrupted)
             await driver.run(service(interrupted.scope, interrupted.receive, interrupted.send), at)
-            async with asyncio.timeout(PATIENCE):
-                assert await client().ask(service) == status, f"after the wait number {at}"
+            async with asyncio.timeout(TIMEOUT):
+                assert await client().request(service) == status, f"after await number {at}"
         if driver.finished:
             return
-    raise AssertionError("it never ends by itself")
+    raise AssertionError("the request never runs to its end")

@@ -1,4 +1,4 @@
-"""Requests and sockets for applications with threads to lend."""
+"""HTTP requests and WebSockets to an application that uses worker threads."""
 
 import asyncio
 import contextlib
@@ -10,24 +10,24 @@ from django.test import override_settings
 from runtime.asgi import ASGIApp, Receive, Scope, Send
 from runtime.threads.middleware import WorkerThreadMiddleware
 from runtime.threads.pool import WorkerPool, get_worker_pool
-from worker_threads.calls import PATIENCE
+from worker_threads.calls import TIMEOUT
 
 
 @contextlib.contextmanager
-def lending(maximum: int) -> Iterator[WorkerPool]:
-    """Have a process with so many threads to lend, all of which are back in the end."""
+def worker_pool(maximum: int) -> Iterator[WorkerPool]:
+    """Give the process a new pool of at most `maximum` worker threads, and check in the end that all are released."""
     get_worker_pool.cache_clear()
     with override_settings(MAX_THREADS=maximum):
-        threads = get_worker_pool()
+        pool = get_worker_pool()
         try:
-            yield threads
-            assert threads.drain(PATIENCE), "a thread is not back"
+            yield pool
+            assert pool.drain(TIMEOUT), "a thread was not released"
         finally:
             get_worker_pool.cache_clear()
 
 
 class Client:
-    """Both ends that an ASGI server gives to an application, for one request."""
+    """The scope, `receive` and `send` that an ASGI server passes to an application for one request."""
 
     def __init__(
         self,
@@ -47,54 +47,54 @@ class Client:
             "asgi": {"version": "3.0"},
         }
         self.body: bytes | None = body
-        self.gone = asyncio.Event()
-        # How many messages the client reads before it stalls.
+        self.disconnected = asyncio.Event()
+        # How many messages the client may_read before it stalled.
         self.reads_first = reads_first
-        self.stalls = asyncio.Event()
-        self.reads = asyncio.Event()
+        self.stalled = asyncio.Event()
+        self.may_read = asyncio.Event()
         self.sent: list[Any] = []
 
     async def receive(self) -> dict[str, object]:
-        """Return the request; then wait until the client leaves."""
+        """Return the request, and then wait until the client disconnects."""
         if self.body is not None:
             body, self.body = self.body, None
             return {"type": "http.request", "body": body}
-        await self.gone.wait()
+        await self.disconnected.wait()
         return {"type": "http.disconnect"}
 
     async def send(self, message: Any) -> None:
-        """Take a message when the client reads."""
+        """Take a message as soon as the client may_read."""
         if len(self.sent) == self.reads_first:
-            self.stalls.set()
-            await self.reads.wait()
+            self.stalled.set()
+            await self.may_read.wait()
         self.sent.append(message)
 
-    async def ask(self, application: ASGIApp) -> int | None:
-        """Have an application answer; return the status, or None where it does not."""
+    async def request(self, application: ASGIApp) -> int | None:
+        """Send the request to an application. Return the status, or None if there was no response."""
         await application(self.scope, self.receive, self.send)
         return self.sent[0]["status"] if self.sent else None
 
 
-async def in_a_lent_thread[R](function: Callable[[], R], kind: str = "http") -> R:
-    """Return what a function returns in a thread that is lent to a request, or to a socket, of its own."""
+async def in_worker_thread[R](function: Callable[[], R], kind: str = "http") -> R:
+    """Call a function in the worker thread of a new request, or of a new WebSocket, and return its result."""
     results: list[R] = []
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         results.append(await sync_to_async(function)())
 
     client = Client(kind)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT):
         await WorkerThreadMiddleware(application)(client.scope, client.receive, client.send)
     return results[0]
 
 
 @contextlib.asynccontextmanager
-async def asking(client: Client, application: ASGIApp) -> AsyncIterator[None]:
-    """Have an application answer in the background, and be done with it in the end."""
-    task = asyncio.create_task(client.ask(application))
+async def background_request(client: Client, application: ASGIApp) -> AsyncIterator[None]:
+    """Send a request in a task during the `with` block, and wait for its end after the block."""
+    task = asyncio.create_task(client.request(application))
     try:
         yield
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await task
     finally:
         task.cancel()

@@ -1,4 +1,4 @@
-"""The service's settings, but for connections that stay open in the thread that has opened them, without a pool."""
+"""The service's settings without a connection pool: a connection stays open in the thread that opened it."""
 
 from tests.settings import *  # noqa: F403
 

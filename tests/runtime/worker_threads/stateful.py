@@ -1,4 +1,4 @@
-"""Loans of threads, in orders of events that nobody would think of, beside a model of what must hold."""
+"""The worker pool in random orders of events, compared with a model of it."""
 
 import os
 import threading
@@ -11,101 +11,99 @@ from unittest.mock import patch
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
-from runtime.threads import pool as runtime_threads
+from runtime.threads import pool as pool_module
 from runtime.threads.executors import PerCallExecutor, RequestExecutor
 from runtime.threads.pool import WorkerPool
-from worker_threads.calls import PATIENCE, Call, Running, lent_threads, wait_until
+from worker_threads.calls import TIMEOUT, Call, Running, wait_until, worker_thread_count
 
-LINGER = 0.005
-FOREVER = 60.0
+LINGER = 0.005  # seconds
+FOREVER = 60.0  # seconds
 OUTCOMES = st.sampled_from([None, 1, ValueError("one"), SystemExit(1), KeyboardInterrupt()])
 
 
 @dataclass(eq=False)
-class Made:
-    """A call that was asked for, its future, and what has become of it."""
+class Submitted:
+    """A call that was submitted to an executor, its future, and its state."""
 
     call: Call
     future: Future[Any]
-    is_over: bool = False
+    is_done: bool = False
     resolutions: int = 0
 
     def __post_init__(self) -> None:
         self.future.add_done_callback(self.count)
 
     def count(self, future: Future[Any]) -> None:
-        """Note that the future is resolved."""
+        """Count how often the future is resolved."""
         self.resolutions += 1
 
 
 @dataclass(eq=False)
-class Period:
-    """What happens in one thread, from the call that it is lent for until it is given back."""
+class Lease:
+    """The calls of an executor from its first one, for which it gets a thread, until it releases the thread."""
 
-    calls: deque[Made] = field(default_factory=deque)
-    is_given_back: bool = False
+    calls: deque[Submitted] = field(default_factory=deque)
+    is_released: bool = False
 
     @property
-    def head(self) -> Made | None:
-        """The call that is the next to be made, or that is being made."""
-        while self.calls and self.calls[0].is_over:
+    def head(self) -> Submitted | None:
+        """The call that runs or that is the next to run."""
+        while self.calls and self.calls[0].is_done:
             self.calls.popleft()
         return self.calls[0] if self.calls else None
 
 
 class Model:
-    """Who has a thread, and who waits for one."""
+    """The leases that hold a thread, and those that wait for one in order of arrival."""
 
     def __init__(self, maximum: int) -> None:
         self.maximum = maximum
-        self.lent: list[Period] = []
-        self.waiting: deque[Period] = deque()
+        self.leased: list[Lease] = []
+        self.waiting: deque[Lease] = deque()
 
     def update(self) -> None:
-        """Take back the threads that are given back, and lend them to those who have waited longest."""
+        """Free the threads of released leases, and give them to the leases that have waited longest."""
         while True:
-            self.lent = [period for period in self.lent if period.head or not period.is_given_back]
-            if not self.waiting or len(self.lent) == self.maximum:
+            self.leased = [lease for lease in self.leased if lease.head or not lease.is_released]
+            if not self.waiting or len(self.leased) == self.maximum:
                 return
-            self.lent.append(self.waiting.popleft())
+            self.leased.append(self.waiting.popleft())
 
-    def heads(self) -> list[Made]:
-        """Return the calls that must be in a thread now."""
-        return [period.head for period in self.lent if period.head]
+    def heads(self) -> list[Submitted]:
+        """Return the calls that must run in a thread now."""
+        return [lease.head for lease in self.leased if lease.head]
 
 
-class LendingMachine(RuleBasedStateMachine):
-    """Does something with executors, predicts which calls run after it, and waits for exactly those."""
+class WorkerPoolMachine(RuleBasedStateMachine):
+    """Uses executors, predicts which calls run after each step, and waits until exactly those run."""
 
     executors = Bundle("executors")
 
-    # Threads that never retire are those that nobody can forget to wake up, for they do not wake up by themselves.
+    # With FOREVER no thread wakes up by itself, so a call hangs if the pool forgets to wake one.
     @initialize(maximum=st.integers(1, 3), spare=st.integers(0, 2), linger=st.sampled_from([LINGER, FOREVER]))
     def open(self, maximum: int, spare: int, linger: float) -> None:
-        self.threads = WorkerPool(maximum, spare, linger)
+        self.pool = WorkerPool(maximum, spare, linger)
         self.model = Model(maximum)
         self.running = Running()
-        self.made: list[Made] = []
-        self.current: dict[RequestExecutor, Period] = {}
-        self.in_thread: dict[Period, int | None] = {}
+        self.submitted: list[Submitted] = []
+        self.current: dict[RequestExecutor, Lease] = {}
+        self.in_thread: dict[Lease, int | None] = {}
 
     @rule(target=executors)
     def start_executor(self) -> RequestExecutor:
-        return RequestExecutor(self.threads)
+        return RequestExecutor(self.pool)
 
     @rule(executor=executors, outcome=OUTCOMES)
     def call(self, executor: RequestExecutor, outcome: object) -> None:
         if executor not in self.current:
-            self.current[executor] = Period()
+            self.current[executor] = Lease()
             self.model.waiting.append(self.current[executor])
         self.current[executor].calls.append(self.submit(executor, outcome))
         self.settle("a call")
 
     @rule(outcome=OUTCOMES)
     def call_once(self, outcome: object) -> None:
-        self.model.waiting.append(
-            Period(deque([self.submit(PerCallExecutor(self.threads), outcome)]), is_given_back=True)
-        )
+        self.model.waiting.append(Lease(deque([self.submit(PerCallExecutor(self.pool), outcome)]), is_released=True))
         self.settle("a call of a socket")
 
     @precondition(lambda self: self.model.heads())
@@ -114,131 +112,129 @@ class LendingMachine(RuleBasedStateMachine):
         self.end(data.draw(st.sampled_from(self.model.heads())))
         self.settle("the end of a call")
 
-    @precondition(lambda self: any(not made.is_over for made in self.made))
+    @precondition(lambda self: any(not submitted.is_done for submitted in self.submitted))
     @rule(data=st.data())
     def cancel_a_call(self, data: st.DataObject) -> None:
-        made = data.draw(st.sampled_from([made for made in self.made if not made.is_over]))
-        made.is_over = made not in self.model.heads()
-        assert made.future.cancel() is made.is_over, "what has begun cannot be cancelled, and all else can"
+        submitted = data.draw(st.sampled_from([submitted for submitted in self.submitted if not submitted.is_done]))
+        submitted.is_done = submitted not in self.model.heads()
+        assert submitted.future.cancel() is submitted.is_done, "only a call that has not begun can be cancelled"
         self.settle("a cancelled call")
 
     @rule(executor=executors)
     def release(self, executor: RequestExecutor) -> None:
-        # Nothing happens where nothing is lent: once more, or before the first call.
-        if period := self.current.pop(executor, None):
-            period.is_given_back = True
+        # Releasing twice, or before the first call, does nothing.
+        if lease := self.current.pop(executor, None):
+            lease.is_released = True
         executor.release()
-        self.settle("giving back")
+        self.settle("a release")
 
-    @precondition(lambda self: self.threads.linger == LINGER)
+    @precondition(lambda self: self.pool.linger == LINGER)
     @rule()
     def let_time_pass(self) -> None:
-        needed = len(self.model.lent) + self.threads.spare
-        wait_until(lambda: lent_threads() <= needed, "idle threads retire")
+        needed = len(self.model.leased) + self.pool.spare
+        wait_until(lambda: worker_thread_count() <= needed, "idle threads retire")
 
-    @precondition(lambda self: self.threads.linger == LINGER and not self.model.lent)
+    @precondition(lambda self: self.pool.linger == LINGER and not self.model.leased)
     @rule()
-    def call_just_as_threads_retire(self) -> None:
+    def submit_as_threads_retire(self) -> None:
         retiring, may_retire = threading.Semaphore(0), threading.Event()
 
         def retire() -> None:
             retiring.release()
             may_retire.wait()
 
-        with patch.object(runtime_threads, "close_connections", retire):
+        with patch.object(pool_module, "close_connections", retire):
             try:
-                self.call_as_often_as_there_can_be_threads()
-                self.settle("as many calls as there can be threads")
+                self.submit_a_call_for_each_thread()
+                self.settle("a call for each thread")
                 self.end_everything()
-                for _ in range(self.threads.maximum - self.threads.spare):
-                    assert retiring.acquire(timeout=PATIENCE), "idle threads retire"
-                self.call_as_often_as_there_can_be_threads()
+                for _ in range(self.pool.maximum - self.pool.spare):
+                    assert retiring.acquire(timeout=TIMEOUT), "idle threads retire"
+                self.submit_a_call_for_each_thread()
             finally:
                 may_retire.set()
-            self.settle("calls that came just as threads retired")
+            self.settle("calls that were submitted as threads retired")
 
-    @precondition(lambda self: self.model.lent)
+    @precondition(lambda self: self.model.leased)
     @rule()
-    def drain_in_vain(self) -> None:
-        assert not self.threads.drain(LINGER), "calls run, or may come, in lent threads"
-        self.settle("draining in vain")
+    def drain_times_out(self) -> None:
+        assert not self.pool.drain(LINGER), "calls run, or may still be submitted, in leased threads"
+        self.settle("a drain that timed out")
 
     @rule()
     def drain_while_calls_end(self) -> None:
         drained: list[bool] = []
-        draining = threading.Thread(target=lambda: drained.append(self.threads.drain(PATIENCE)))
+        draining = threading.Thread(target=lambda: drained.append(self.pool.drain(TIMEOUT)))
         draining.start()
         self.end_everything()
         draining.join()
-        assert drained == [True], "all have ended"
-        wait_until(lambda: lent_threads() == 0, "drained threads end")
+        assert drained == [True], "all calls have ended"
+        wait_until(lambda: worker_thread_count() == 0, "drained threads end")
 
     @invariant()
-    def are_never_too_many(self) -> None:
-        assert len(self.threads.workers) <= self.threads.maximum, "there are too many threads"
+    def has_at_most_maximum_threads(self) -> None:
+        assert len(self.pool.workers) <= self.pool.maximum, "more threads than the maximum"
 
     def teardown(self) -> None:
-        if hasattr(self, "threads"):
+        if hasattr(self, "pool"):
             try:
                 self.drain_while_calls_end()
-                assert all(made.future.done() and made.resolutions == 1 for made in self.made)
+                assert all(submitted.future.done() and submitted.resolutions == 1 for submitted in self.submitted)
             finally:
-                for made in self.made:
-                    made.call.may_end.set()
+                for submitted in self.submitted:
+                    submitted.call.may_end.set()
 
-    def call_as_often_as_there_can_be_threads(self) -> None:
-        """Ask for a call in every thread at once."""
-        for _ in range(self.threads.maximum):
-            self.model.waiting.append(
-                Period(deque([self.submit(PerCallExecutor(self.threads), None)]), is_given_back=True)
-            )
+    def submit_a_call_for_each_thread(self) -> None:
+        """Submit as many calls as the pool may have threads."""
+        for _ in range(self.pool.maximum):
+            self.model.waiting.append(Lease(deque([self.submit(PerCallExecutor(self.pool), None)]), is_released=True))
 
-    def submit(self, executor: RequestExecutor | PerCallExecutor, outcome: object) -> Made:
+    def submit(self, executor: RequestExecutor | PerCallExecutor, outcome: object) -> Submitted:
         """Submit a call to an executor."""
         call = Call(self.running, outcome)
-        made = Made(call, executor.submit(call))
-        self.made.append(made)
-        return made
+        submitted = Submitted(call, executor.submit(call))
+        self.submitted.append(submitted)
+        return submitted
 
-    def settle(self, what: str) -> None:
-        """Wait until those calls run that the model has running after something; check which thread each is in."""
+    def settle(self, step: str) -> None:
+        """Wait until exactly the calls of the model run, and check the thread of each."""
         self.model.update()
-        self.running.wait_for({made.call for made in self.model.heads()}, f"after {what}")
-        for period in self.model.lent:
-            if period.head:
-                thread = self.in_thread.setdefault(period, period.head.call.thread)
-                assert period.head.call.thread == thread, "one executor is one thread"
-        threads = [made.call.thread for made in self.model.heads()]
-        assert len(threads) == len(set(threads)), "a thread is lent to one at a time"
+        self.running.wait_for({submitted.call for submitted in self.model.heads()}, f"after {step}")
+        for lease in self.model.leased:
+            if lease.head:
+                thread = self.in_thread.setdefault(lease, lease.head.call.thread)
+                assert lease.head.call.thread == thread, "an executor uses one thread"
+        threads = [submitted.call.thread for submitted in self.model.heads()]
+        assert len(threads) == len(set(threads)), "a thread serves one executor at a time"
 
-    def end(self, made: Made) -> None:
-        """Let a call that runs return or raise, and check that its future says so."""
-        made.is_over = True
-        made.call.may_end.set()
-        if isinstance(made.call.outcome, BaseException):
-            assert made.future.exception(PATIENCE) is made.call.outcome
+    def end(self, submitted: Submitted) -> None:
+        """Let a running call return or raise, and check the result of its future."""
+        submitted.is_done = True
+        submitted.call.may_end.set()
+        if isinstance(submitted.call.outcome, BaseException):
+            assert submitted.future.exception(TIMEOUT) is submitted.call.outcome
         else:
-            assert made.future.result(PATIENCE) is made.call.outcome
-        # Whoever waits for a future is told before its callbacks are called.
-        wait_until(lambda: made.resolutions == 1, "a future is resolved once")
+            assert submitted.future.result(TIMEOUT) is submitted.call.outcome
+        # A future wakes its waiters before it calls its callbacks.
+        wait_until(lambda: submitted.resolutions == 1, "a future is resolved once")
 
     def end_everything(self) -> None:
-        """Give back every executor, and let every call end, in the order in which they are made."""
+        """Release every executor, and let every call end in the order in which they run."""
         for executor in list(self.current):
             self.release(executor)
         while heads := self.model.heads():
-            for made in heads:
-                self.end(made)
+            for submitted in heads:
+                self.end(submitted)
             self.settle("the end of a call")
 
 
-TestLending = LendingMachine.TestCase
-TestLending.settings = settings(
+TestWorkerPool = WorkerPoolMachine.TestCase
+TestWorkerPool.settings = settings(
     max_examples=60 * int(os.environ.get("EFFORT", "1")),
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
     database=None,
-    # An order of events that fails may do so by waiting in vain, which takes too long to look for a shorter one.
+    # A failure may be a timeout. Shrinking the example would wait for that timeout many times.
     phases=[Phase.generate],
 )
