@@ -1,4 +1,4 @@
-"""The channel layer on a real Valkey: cancelled receivers lose no message of others, and leave no traceback."""
+"""The channel layer on a real Valkey: a cancelled receiver takes no message of another one and leaves no traceback."""
 
 import asyncio
 import gc
@@ -39,36 +39,36 @@ def proxy(valkey: ValkeyServer, redis_url: str) -> Iterator[Proxy]:
         yield proxy
 
 
-async def receive_while_another_leaves(layer_class: Any, proxy: Proxy, redis_url: str, seconds: float) -> Any:
-    """Cancel a receiver while the message of another one is on its way from Valkey; return what that one receives."""
+async def receive_while_another_is_cancelled(layer_class: Any, proxy: Proxy, redis_url: str, seconds: float) -> Any:
+    """Cancel a receiver while Valkey sends a message to another one. Return the message that arrives there."""
     layer = make(layer_class, f"redis://127.0.0.1:{proxy.port}/0")
-    leaving = asyncio.create_task(layer.receive(await layer.new_channel()))
+    cancelled = asyncio.create_task(layer.receive(await layer.new_channel()))
     channel = await layer.new_channel()
-    staying = asyncio.create_task(layer.receive(channel))
-    await asyncio.sleep(0.2)  # Both wait, and Valkey has been asked for a message.
+    remaining = asyncio.create_task(layer.receive(channel))
+    await asyncio.sleep(0.2)  # Both wait, and BRPOP has been sent to Valkey.
     proxy.delay(DELAY)
-    await make(layer_class, redis_url).send(channel, {"type": "for the one that stays"})
+    await make(layer_class, redis_url).send(channel, {"type": "for the remaining receiver"})
     await asyncio.sleep(DELAY / 2)
-    leaving.cancel()
-    return await asyncio.wait_for(staying, seconds)
+    cancelled.cancel()
+    return await asyncio.wait_for(remaining, seconds)
 
 
-def test_a_receiver_that_leaves_takes_no_message_of_another_one(proxy: Proxy, redis_url: str) -> None:
-    received = asyncio.run(receive_while_another_leaves(ChannelLayer, proxy, redis_url, TIMEOUT))
+def test_cancelled_receiver_takes_no_message_of_another_receiver(proxy: Proxy, redis_url: str) -> None:
+    received = asyncio.run(receive_while_another_is_cancelled(ChannelLayer, proxy, redis_url, TIMEOUT))
 
-    assert received == {"type": "for the one that stays"}
+    assert received == {"type": "for the remaining receiver"}
 
 
-def test_with_channels_redis_alone_it_would(proxy: Proxy, redis_url: str) -> None:
+def test_cancelled_receiver_of_channels_redis_takes_a_message(proxy: Proxy, redis_url: str) -> None:
     with pytest.raises(TimeoutError):
-        asyncio.run(receive_while_another_leaves(RedisChannelLayer, proxy, redis_url, 10 * DELAY))
+        asyncio.run(receive_while_another_is_cancelled(RedisChannelLayer, proxy, redis_url, 10 * DELAY))
 
 
-async def losses(layer_class: Any, url: str, rounds: int, seconds: float) -> int:
-    """Cancel receivers at random moments while sockets and health checks receive; return how many messages are lost."""
+async def count_lost_messages(layer_class: Any, url: str, rounds: int, seconds: float) -> int:
+    """Cancel receivers at random moments while others receive. Return the number of lost messages."""
     layer = make(layer_class, url)
     random_numbers = random.Random(0)  # noqa: S311 (the same ones every time)
-    over = asyncio.Event()
+    stopped = asyncio.Event()
     lost = 0
 
     async def socket(channel: str) -> None:
@@ -81,8 +81,8 @@ async def losses(layer_class: Any, url: str, rounds: int, seconds: float) -> int
         except TimeoutError:
             pass
 
-    async def impatient() -> None:
-        while not over.is_set():
+    async def cancelled_health_check() -> None:
+        while not stopped.is_set():
             channel = await layer.new_channel()
             await layer.send(channel, {"type": "health.check"})
             try:
@@ -91,7 +91,7 @@ async def losses(layer_class: Any, url: str, rounds: int, seconds: float) -> int
             except TimeoutError:
                 pass
 
-    async def patient() -> None:
+    async def health_check() -> None:
         nonlocal lost
         for _ in range(rounds):
             channel = await layer.new_channel()
@@ -104,28 +104,28 @@ async def losses(layer_class: Any, url: str, rounds: int, seconds: float) -> int
     channels = [await layer.new_channel() for _ in range(10)]
     for channel in channels:
         await layer.group_add("sockets", channel)
-    async with asyncio.TaskGroup() as leaving:
+    async with asyncio.TaskGroup() as cancelled:
         for _ in range(8):
-            leaving.create_task(impatient())
-        async with asyncio.TaskGroup() as staying:
+            cancelled.create_task(cancelled_health_check())
+        async with asyncio.TaskGroup() as remaining:
             for channel in channels:
-                staying.create_task(socket(channel))
+                remaining.create_task(socket(channel))
             for _ in range(4):
-                staying.create_task(patient())
+                remaining.create_task(health_check())
             for _ in range(rounds):
                 await layer.group_send("sockets", {"type": "broadcast"})
-        over.set()
+        stopped.set()
     return lost
 
 
-def test_no_message_is_lost_however_many_receivers_are_cancelled(redis_url: str) -> None:
-    assert asyncio.run(losses(ChannelLayer, redis_url, 200 * effort(), TIMEOUT)) == 0
+def test_cancelling_many_receivers_loses_no_message(redis_url: str) -> None:
+    assert asyncio.run(count_lost_messages(ChannelLayer, redis_url, 200 * effort(), TIMEOUT)) == 0
 
 
-async def complaints_when_valkey_freezes(layer_class: Any, valkey: Valkey, *, is_one_waiting: bool) -> list[Any]:
-    """Freeze Valkey just as receivers end; return what the event loop complains of."""
-    complaints: list[Any] = []
-    asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+async def errors_when_valkey_freezes(layer_class: Any, valkey: Valkey, *, is_one_waiting: bool) -> list[Any]:
+    """Freeze Valkey just as receivers end. Return the errors that the event loop reports."""
+    errors: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: errors.append(context))
     layer = make(layer_class, valkey.url, socket_timeout=SOCKET_TIMEOUT)
     layer.brpop_timeout = SOCKET_TIMEOUT / 2
     channel = await layer.new_channel()
@@ -139,16 +139,16 @@ async def complaints_when_valkey_freezes(layer_class: Any, valkey: Valkey, *, is
         await asyncio.wait({waiting})
     await asyncio.sleep(3 * SOCKET_TIMEOUT)
     gc.collect()
-    return complaints
+    return errors
 
 
 @pytest.mark.parametrize("is_one_waiting", [True, False])
-def test_a_receiver_that_ends_as_valkey_freezes_leaves_no_traceback(own_valkey: Valkey, is_one_waiting: bool) -> None:
-    assert asyncio.run(complaints_when_valkey_freezes(ChannelLayer, own_valkey, is_one_waiting=is_one_waiting)) == []
+def test_receiver_that_ends_as_valkey_freezes_leaves_no_traceback(own_valkey: Valkey, is_one_waiting: bool) -> None:
+    assert asyncio.run(errors_when_valkey_freezes(ChannelLayer, own_valkey, is_one_waiting=is_one_waiting)) == []
 
 
-def test_with_channels_redis_alone_it_would_leave_one(own_valkey: Valkey) -> None:
-    [complaint] = asyncio.run(complaints_when_valkey_freezes(RedisChannelLayer, own_valkey, is_one_waiting=False))
+def test_receiver_of_channels_redis_leaves_a_traceback(own_valkey: Valkey) -> None:
+    [error] = asyncio.run(errors_when_valkey_freezes(RedisChannelLayer, own_valkey, is_one_waiting=False))
 
-    assert complaint["message"] == "Task exception was never retrieved"
-    assert "_clean_receive_backup" in repr(complaint["future"])
+    assert error["message"] == "Task exception was never retrieved"
+    assert "_clean_receive_backup" in repr(error["future"])

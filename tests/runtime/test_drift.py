@@ -1,8 +1,7 @@
 """Each function of a dependency that the runtime overrides or copies is still the one that was reviewed.
 
-`drift/reviewed.json` has a hash of the source of each. After a
-review, `python -m tests.runtime.test_drift` rewrites it.
-The private attributes that the runtime uses are checked when a service starts, see `runtime.compat`.
+`drift/reviewed.json` has a hash of the source of each. After a review, `python -m tests.runtime.test_drift` rewrites
+the file. A service checks the private attributes that the runtime uses when it starts, see `runtime.compat`.
 """
 
 import ast
@@ -25,7 +24,7 @@ from tests.support.expectations import TEMPLATE
 DRIFT = Path(__file__).with_name("drift")
 REVIEWED = DRIFT / "reviewed.json"
 COMMAND = "python -m tests.runtime.test_drift"
-# Names with an underscore that are documented, ours, or the standard library's.
+# Names with an underscore that are documented, or defined by the runtime or the standard library.
 NOT_PRIVATE = {"_current_frames", "_default_manager", "_exit", "_getframe", "_logged_out", "_login_refusal", "_meta"}
 
 
@@ -39,14 +38,14 @@ def make_service(directory: Path) -> Path:
 
 
 def collect(service: Path, *folders: Path) -> Any:
-    """Return what the runtime of a service relies on; packages in the folders replace the installed ones."""
+    """Return the output of `drift/collect.py`. Packages in `folders` replace the installed ones."""
     path = ":".join(map(str, (*folders, service)))
     environment = {"PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "config.settings"}
     return json.loads(succeed(service, "python", str(DRIFT / "collect.py"), **environment))
 
 
 def differences(reviewed: Any, found: Any) -> list[str]:
-    """Return what has changed since the last review, and what to do about it."""
+    """Return a message with a remedy for each change since the last review."""
     messages = []
     before, now = reviewed["hashes"], found["hashes"]
     for path in sorted(before.keys() | now.keys()):
@@ -57,7 +56,7 @@ def differences(reviewed: Any, found: Any) -> list[str]:
             messages.append(f"{path} is in the table, but the runtime does not rely on it. Run `{COMMAND}`.")
         elif now[path] is None:
             messages.append(
-                f"{path} is not in {new}, and {files} relies on it. Find out in which way {new} differs from {old}, "
+                f"{path} is not in {new}, and {files} relies on it. Find out how {new} differs from {old}, "
                 f"adapt {files} and RELIED_ON in tests/runtime/drift/collect.py, then run `{COMMAND}`."
             )
         elif path not in before:
@@ -66,14 +65,14 @@ def differences(reviewed: Any, found: Any) -> list[str]:
             )
         elif now[path] != before[path]:
             messages.append(
-                f"{path} has changed in {new}, and {files} relies on it. Compare its source with that of {old}, which "
-                f"was reviewed last. Adapt {files}, then run `{COMMAND}`."
+                f"{path} has changed in {new}, and {files} relies on it. Compare its source with that of {old}, the "
+                f"version of the last review. Adapt {files}, then run `{COMMAND}`."
             )
     return messages
 
 
 def private_names(source: str) -> Iterator[str]:
-    """Yield the names with one underscore of the attributes that code accesses, and of the methods that it defines."""
+    """Yield the names with one leading underscore of accessed attributes and of defined methods."""
     for node in ast.walk(ast.parse(source)):
         names: list[Any] = []
         if isinstance(node, ast.Attribute):
@@ -103,13 +102,13 @@ def reviewed() -> Any:
     return json.loads(REVIEWED.read_text(encoding="utf-8"))
 
 
-def test_dependencies_have_not_changed_since_their_review(reviewed: Any, tmp_path: Path) -> None:
+def test_dependencies_are_unchanged_since_their_review(reviewed: Any, tmp_path: Path) -> None:
     messages = differences(reviewed, collect(make_service(tmp_path)))
 
     assert not messages, "\n".join(messages)
 
 
-def test_a_changed_dependency_and_a_new_override_are_found(reviewed: Any, tmp_path: Path) -> None:
+def test_changed_dependency_and_new_override_are_reported(reviewed: Any, tmp_path: Path) -> None:
     service = make_service(tmp_path)
     folder = tmp_path / "changed"
     installed = find_spec("httpx_aiohttp")
@@ -131,7 +130,7 @@ def test_a_changed_dependency_and_a_new_override_are_found(reviewed: Any, tmp_pa
     assert "runtime/requests/http_client.py relies on it" in changed
 
 
-def test_a_difference_is_reported_with_versions_and_remedy(reviewed: Any) -> None:
+def test_difference_is_reported_with_versions_and_remedy(reviewed: Any) -> None:
     file, path = "runtime/requests/handler.py", "django.core.handlers.asgi.ASGIHandler.handle"
     reviewed["versions"]["django"] = "6.1"
     found = deepcopy(reviewed) | {"files": {path: [file]}}
@@ -140,13 +139,13 @@ def test_a_difference_is_reported_with_versions_and_remedy(reviewed: Any) -> Non
 
     found["hashes"][path] = "0" * 16
     assert differences(reviewed, found) == [
-        f"{path} has changed in django 6.2, and {file} relies on it. Compare its source with that of django 6.1, which "
-        f"was reviewed last. Adapt {file}, then run `{COMMAND}`."
+        f"{path} has changed in django 6.2, and {file} relies on it. Compare its source with that of django 6.1, the "
+        f"version of the last review. Adapt {file}, then run `{COMMAND}`."
     ]
 
     found["hashes"][path] = None
     assert differences(reviewed, found) == [
-        f"{path} is not in django 6.2, and {file} relies on it. Find out in which way django 6.2 differs from "
+        f"{path} is not in django 6.2, and {file} relies on it. Find out how django 6.2 differs from "
         f"django 6.1, adapt {file} and RELIED_ON in tests/runtime/drift/collect.py, then run `{COMMAND}`."
     ]
 
@@ -156,7 +155,7 @@ def test_a_difference_is_reported_with_versions_and_remedy(reviewed: Any) -> Non
     ]
 
 
-def test_every_private_attribute_of_a_dependency_is_required_at_the_start() -> None:
+def test_every_private_attribute_of_a_dependency_is_required() -> None:
     sources = {
         path.relative_to(TEMPLATE).as_posix(): path.read_text(encoding="utf-8")
         for path in (TEMPLATE / "runtime").rglob("*.py")
@@ -171,9 +170,9 @@ def test_every_private_attribute_of_a_dependency_is_required_at_the_start() -> N
     assert not unchecked, f"Require these names where they are used, see runtime/compat.py: {unchecked}"
 
 
-def test_a_private_attribute_that_is_not_required_is_found() -> None:
+def test_private_attribute_that_is_not_required_is_reported() -> None:
     source = (
-        "require(Owner, '_known')\nclass Ours(Owner):\n    def _hook(self):\n        self._known\n        self._other\n"
+        "require(Owner, '_known')\nclass Own(Owner):\n    def _hook(self):\n        self._known\n        self._other\n"
         "        getattr(self, '_named')\n        self.__class__\n        self.public\n"
     )
 

@@ -1,4 +1,4 @@
-"""The border between a service's own code and its machinery: the names that cross it, and its direction."""
+"""A service's own code imports public names of `runtime` only, and `runtime` imports nothing of the service."""
 
 import ast
 import re
@@ -13,12 +13,12 @@ from tests.support.expectations import TEMPLATE
 
 OWN = ("accounts", "catalog", "config", "tests")
 README = (TEMPLATE / "runtime" / "README.md").read_text(encoding="utf-8")
-# The names in the table "Public names": of an attribute, a package, or with an asterisk of all attributes of a module.
+# The names in the table "Public names": an attribute, a package, or with an asterisk all attributes of a module.
 PUBLIC = {name for row in re.findall(r"(?m)^\| (`runtime\.[^|]*) \|", README) for name in re.findall(r"`([^`]+)`", row)}
 
 
 def used_names(service: Path) -> Iterator[tuple[str, str]]:
-    """Yield each file of the service's own with each name of the machinery that it imports or names in a string."""
+    """Yield each file of the service's own with each name of `runtime` that it imports or has in a string."""
     for folder in OWN:
         for path in sorted((service / folder).rglob("*.py")):
             file = path.relative_to(service).as_posix()
@@ -32,14 +32,14 @@ def used_names(service: Path) -> Iterator[tuple[str, str]]:
 
 
 def is_public(name: str) -> bool:
-    """Tell whether the machinery's README lists a name, or its module with an asterisk; IDs of checks are public."""
+    """Return whether runtime/README.md lists a name, or its module with an asterisk. IDs of checks are public."""
     if re.fullmatch(r"runtime\.[EW]\d{3}", name):
         return True
     return name in PUBLIC or f"{name.rpartition('.')[0]}.*" in PUBLIC
 
 
 def check_public(service: Path) -> None:
-    """Check that the service's own code uses public names only. Logger names are the names of modules."""
+    """Raise AssertionError if the service's own code uses a private name. Names of loggers are allowed."""
     loggers = {"runtime.websockets.channel_layer"}
     private = {(file, name) for file, name in used_names(service) if not is_public(name) and name not in loggers}
     assert not private, f"not in runtime/README.md: {sorted(private)}"
@@ -53,7 +53,7 @@ def test_own_code_uses_only_public_names(server: str, tmp_path: Path) -> None:
     assert len({name for _, name in used_names(service)}) > 20
 
 
-def test_private_name_is_noticed(tmp_path: Path) -> None:
+def test_private_name_is_reported(tmp_path: Path) -> None:
     service = render(all_on(), tmp_path)
     break_it(
         service, "catalog/pages.py", "from django.conf", "from runtime.threads.pool import WorkerPool\nfrom django.conf"
@@ -74,7 +74,7 @@ def test_public_names_exist() -> None:
         assert re.search(rf"(?m)^(async def|def|class) {attribute}\b", source), name
 
 
-def test_machinery_imports_nothing_of_the_service() -> None:
+def test_runtime_imports_nothing_of_the_service() -> None:
     for path in sorted((TEMPLATE / "runtime").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

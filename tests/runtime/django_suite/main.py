@@ -1,7 +1,7 @@
 """Downloads the source of the installed Django, and runs its tests of the ORM in greenlets on the event loop.
 
-They are not in the wheel, so `make test` runs none of them. Every synchronous call of the ORM waits on the event loop,
-and asynchronous ones pass through the executor's decision of what runs there.
+The tests are not in the wheel, so `make test` does not run them. Every synchronous call of the ORM waits on the event
+loop. For an asynchronous call, the executor decides whether it runs there.
 """
 
 import json
@@ -19,7 +19,7 @@ from devtools.matrix import all_on
 from devtools.postgres import running_postgres
 from devtools.rendering import render
 
-# Those that need no more than the PostgreSQL of the development wheel, which has no extensions.
+# The tests that the PostgreSQL of the development wheel can run. It has no extensions.
 LABELS = """
     aggregation aggregation_regress annotations asgi async basic bulk_create composite_pk contenttypes_tests
     custom_lookups custom_managers custom_pk datatypes dates datetimes defer defer_regress delete delete_regress
@@ -28,13 +28,13 @@ LABELS = """
     many_to_many many_to_one model_inheritance multiple_database null_queries one_to_one ordering prefetch_related
     proxy_models queries raw_query select_for_update select_related select_related_regress sessions_tests signals
     timezones transaction_hooks transactions update xor_lookups
-""".split()  # noqa: SIM905 (a name on each line would take a page)
-# Tests that do not pass, each with the reason. There are none.
+""".split()  # noqa: SIM905 (a line for each name would take a page)
+# Tests that are expected to fail, with the reasons. There are none.
 EXPECTED: dict[str, str] = {}
 
 
 def download(directory: Path) -> Path:
-    """Download the source of the installed Django; return the folder of its tests."""
+    """Download the source of the installed Django. Return the folder of its tests."""
     requirement = f"django=={django.__version__}"
     pip = [UV, "tool", "run", "--python", sys.executable, "pip", "download", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--no-binary", "django", "--dest", str(directory), requirement], check=True)
@@ -44,7 +44,7 @@ def download(directory: Path) -> Path:
 
 
 def main() -> None:
-    """Run the tests, and exit with 1 if one fails unexpectedly, or passes unexpectedly."""
+    """Run the tests. Exit with 1 if a test fails or passes unexpectedly."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         service = render(all_on(), directory)

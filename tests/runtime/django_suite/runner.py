@@ -1,4 +1,4 @@
-"""A runner for Django's tests whose synchronous and asynchronous calls of the ORM all wait on the event loop."""
+"""A test runner for Django's tests in which every call of the ORM waits on the event loop."""
 
 import asyncio
 import contextvars
@@ -22,7 +22,7 @@ from runtime.postgres.greenlets import LoopGreenlet, current_greenlet, run_in_gr
 from runtime.postgres.pool import TimeoutConnection, connection_pools
 from runtime.threads.executors import run_on_loop
 
-# How often the event loop went on during a wait for PostgreSQL, and how many calls came through the executor.
+# The number of waits for PostgreSQL on the event loop, and of calls that were submitted to the executor.
 COUNTS: Counter[str] = Counter()
 
 
@@ -34,24 +34,24 @@ def greenlet() -> LoopGreenlet:
 
 
 class GreenletExecutor(Executor):
-    """Makes the calls of asynchronous tests in greenlets, also those for which a service takes a thread.
+    """Executes the calls of asynchronous tests in greenlets, even those that a service would execute in a thread.
 
-    A test and its calls share one connection, for Django's TestCase never commits its transaction.
+    A test and its calls share one connection, because Django's TestCase never commits its transaction.
     """
 
     def submit[**P, R](self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Make a call as a request does, or else in a greenlet too."""
+        """Execute a call as a service does, or in a greenlet where a service would use a thread."""
         future: Any = run_on_loop(function)
         COUNTS["calls on the loop" if future else "calls that need a thread"] += 1
         if future is None:
-            # The rest of asgiref's partial is for threads. It would have `async_to_sync` wait for this very thread.
+            # Drop asgiref's arguments for threads. With them, `async_to_sync` would wait for this very thread.
             *_, run, call = function.args  # type: ignore[attr-defined]
             future = run_in_greenlet(functools.partial(on_loop.with_connections, functools.partial(run, call)))
         return future  # type: ignore[no-any-return]
 
 
 def wait_on_loop[**P, R](test: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
-    """Do as `async_to_sync`, but run the asynchronous test on the event loop that runs already."""
+    """Replace `async_to_sync`: run the asynchronous test on the event loop that is already running."""
 
     async def run(*args: P.args, **kwargs: P.kwargs) -> R:
         async with ThreadSensitiveContext(executor=GreenletExecutor()):  # type: ignore[arg-type, no-untyped-call]
@@ -71,7 +71,7 @@ def wait_on_loop[**P, R](test: Callable[P, Coroutine[Any, Any, R]]) -> Callable[
 
 
 class GreenletRunner(DiscoverRunner):
-    """Runs all tests in one greenlet, and writes to a file which of them did not pass."""
+    """Runs all tests in one greenlet, and writes a report with the tests that did not pass."""
 
     def run_tests(self, test_labels: list[str], **kwargs: Any) -> int:
         """Run the tests on an event loop."""
@@ -87,7 +87,7 @@ class GreenletRunner(DiscoverRunner):
 
         with (
             mock.patch.object(testcases, "async_to_sync", wait_on_loop),
-            # Some tests use it as a decorator. Their modules are not yet imported.
+            # Some tests use it as a decorator. Their modules are imported later.
             mock.patch.object(asgiref.sync, "async_to_sync", wait_on_loop),
             mock.patch.object(TimeoutConnection, "wait_in_greenlet", count),
         ):
@@ -95,7 +95,7 @@ class GreenletRunner(DiscoverRunner):
                 return int(await run_in_greenlet(functools.partial(self.run_sharing_connections, run)))  # type: ignore[call-overload]
 
     def run_sharing_connections(self, run: Callable[[], int]) -> int:
-        """Run the tests; the greenlets of their calls have the connections of this one."""
+        """Run the tests. The greenlets of their calls share the connections of this greenlet."""
         own = greenlet().connections = on_loop.GreenletConnections()
 
         def with_own_connections[R](call: Callable[[], R]) -> R:
@@ -109,7 +109,7 @@ class GreenletRunner(DiscoverRunner):
                 connections.close_all()
 
     def suite_result(self, suite: TestSuite, result: TestResult, **kwargs: Any) -> int:
-        """Write what did not pass, and return how many tests that are."""
+        """Write the report, and return the number of tests that did not pass."""
         problems = {test.id(): text for test, text in [*result.failures, *result.errors]}
         problems |= {test.id(): "passed unexpectedly" for test in result.unexpectedSuccesses}
         report = {"run": result.testsRun, "skipped": len(result.skipped), "problems": problems, "counts": COUNTS}

@@ -10,7 +10,7 @@ SERVICE.setdefault("OPTIONS", {})["pool"] = {"min_size": 0, "max_size": 4, "time
 DATABASES = {"default": SERVICE, "other": SERVICE | {"NAME": f"{SERVICE['NAME']}_other"}}
 DATABASE_STATEMENT_TIMEOUT = 60.0
 DATABASE_LOCK_TIMEOUT = 60.0
-# The greenlet of all tests, and those of their calls.
+# Enough for the greenlet of all tests and the greenlets of their calls.
 MAX_THREADS = 20
 SECRET_KEY = "of Django's tests"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,7 +1,7 @@
-"""Prints which functions of its dependencies the runtime of a service relies on, and a hash of the source of each.
+"""Prints the functions of dependencies on which the runtime of a service relies, and a hash of the source of each.
 
-It runs in a service with the files of all answers, for it imports them. Overridden methods are found; what is copied,
-called by a private name or assumed not to block is listed in RELIED_ON, because no program can find it.
+The script imports the runtime files of all answers, so it needs a service that has them all. It finds overridden
+methods by itself. RELIED_ON lists functions that are copied, called by a private name, or assumed not to block.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pkgutil import resolve_name, walk_packages
 from typing import Any
 
-# By our file. An overridden method stays out of this table.
+# By the file of the runtime. Overridden methods are not listed.
 RELIED_ON = {
     "runtime/auth/backends.py": ["django.contrib.auth.check_password_with_timing_attack_mitigation"],
     "runtime/management/commands/runserver.py": [
@@ -61,7 +61,7 @@ RELIED_ON = {
         "django.http.response.StreamingHttpResponse._set_streaming_content",
         "django.utils.log.log_response",
     ],
-    # The hooks that run on the event loop, because they do not block.
+    # These hooks run on the event loop, because they do not block.
     "runtime/requests/middleware.py": [
         "django.contrib.auth.middleware.AuthenticationMiddleware.process_request",
         "django.contrib.messages.middleware.MessageMiddleware.process_request",
@@ -148,7 +148,7 @@ RELIED_ON = {
 
 
 def overridden() -> Iterator[tuple[str, str, Any]]:
-    """Yield our file, the dotted path and the function of each method of a dependency that the runtime overrides."""
+    """Yield the file, the dotted path and the function of each overridden method of a dependency."""
     for info in walk_packages(import_module("runtime").__path__, "runtime."):
         if info.name.startswith("runtime.tests") or info.name.endswith(".__main__"):
             continue
@@ -164,7 +164,7 @@ def overridden() -> Iterator[tuple[str, str, Any]]:
 def first_definition(cls: type, name: str) -> type | None:
     """Return the class of a dependency whose method of this name a class overrides, if there is one."""
     function = function_of(vars(cls)[name])
-    # A metaclass adds functions of its own.
+    # Skip functions that a metaclass of a dependency has added to the class.
     if function is None or not function.__module__.startswith("runtime."):
         return None
     for base in cls.__mro__[1:]:
@@ -190,14 +190,14 @@ def resolve(path: str) -> Any:
 
 
 def hash_source(function: Any) -> str | None:
-    """Return a hash of the source of a function, whatever its whitespace."""
+    """Return a hash of the source of a function, which ignores whitespace."""
     if function is None:
         return None
     return hashlib.sha256(" ".join(inspect.getsource(function).split()).encode()).hexdigest()[:16]
 
 
 def collect() -> dict[str, Any]:
-    """Return the versions of the dependencies; by dotted path, the hashes of functions and our files that use them."""
+    """Return the versions of the dependencies, the hashes of the functions, and the files that use each function."""
     functions: dict[str, Any] = {}
     files = defaultdict(set)
     for file, path, function in overridden():

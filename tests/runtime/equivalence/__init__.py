@@ -1,5 +1,5 @@
-"""A site that Django's own handler and ours both serve, and what is asked of it.
+"""A site that Django's handler and the runtime's handler both serve, and the requests to it.
 
-`subjects` has the views of the site, each beside the requests that are made to it; `replay` makes them, to the one
-stack or the other, and prints what happened; `test_equivalence.py` holds that it was the same.
+`subjects` has the views of the site and the requests to them. `replay` makes these requests to one of the two stacks
+and prints the events. `test_equivalence.py` checks that the events of both stacks are the same.
 """

@@ -1,4 +1,4 @@
-"""What a client asks, and how it behaves meanwhile."""
+"""The requests of a client, and its behaviour during the response."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -9,24 +9,24 @@ BOUNDARY = "boundary"
 
 
 class Client(Enum):
-    """What a client, or the server between it and us, does while it is being answered."""
+    """The behaviour of a client, and of the server between client and application, during a response."""
 
-    PATIENT = auto()
-    """It waits for the whole response."""
-    LEAVES_EARLY = auto()
-    """It is gone before it has sent the whole body."""
-    LEAVES = auto()
-    """It is gone as soon as the view tells it to be (`meddling.dismiss`)."""
-    TALKS_ON = auto()
-    """It sends more than its body, which is against the protocol, when the view tells it to."""
-    BREAKS = auto()
-    """The connection breaks when the view tells it to, and the server says so by an exception."""
-    IS_DROPPED = auto()
-    """The server cancels the request when the view tells it to."""
-    IS_SLOW = auto()
-    """It takes its time for each message of the response."""
-    IS_DEAF = auto()
-    """It takes the head of the response; the server raises OSError when there is more to be sent."""
+    NORMAL = auto()
+    """The client reads the whole response."""
+    DISCONNECTS_IN_BODY = auto()
+    """The client disconnects before it has sent the whole body."""
+    DISCONNECTS = auto()
+    """The client disconnects when the view calls `trigger_client`."""
+    SENDS_TOO_MUCH = auto()
+    """The client sends more than its body, against the protocol, when the view calls `trigger_client`."""
+    CONNECTION_BREAKS = auto()
+    """The server's `receive` raises OSError when the view calls `trigger_client`."""
+    REQUEST_CANCELLED = auto()
+    """The server cancels the request when the view calls `trigger_client`."""
+    SLOW = auto()
+    """The client reads each message of the response late."""
+    SEND_FAILS = auto()
+    """The server's `send` raises OSError for every message after the start of the response."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ class Request:
     scheme: str = "http"
     kind: str = "http"
     root_path: str = ""
-    # The body comes in pieces of so many bytes.
+    # The body arrives in pieces of this many bytes.
     piece: int = 2**16
-    client: Client = Client.PATIENT
+    client: Client = Client.NORMAL
 
     def scope(self, cookies: dict[str, str]) -> dict[str, Any]:
-        """Return the ASGI scope, with cookies that the client had before."""
+        """Return the ASGI scope, including cookies from earlier responses."""
         path, _, query = self.path.partition("?")
         length = {"Content-Length": str(len(self.body))} if self.body else {}
         headers = {"Host": "example.com"} | length | self.headers
@@ -68,10 +68,10 @@ class Request:
         }
 
     def messages(self) -> list[dict[str, Any]]:
-        """Return the ASGI messages that bring the body."""
+        """Return the ASGI messages with the body."""
         pieces = [self.body[start : start + self.piece] for start in range(0, len(self.body), self.piece)] or [b""]
         messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces]
-        if self.client is Client.LEAVES_EARLY:
+        if self.client is Client.DISCONNECTS_IN_BODY:
             return [*messages, {"type": "http.disconnect"}]
         messages[-1]["more_body"] = False
         return messages
@@ -79,12 +79,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Case:
-    """Requests that are made one after the other, of a site with settings of its own."""
+    """Requests that are made one after the other, and the settings of the site for them."""
 
     name: str
     requests: list[Request]
     settings: dict[str, Any] = field(default_factory=dict)
-    # Functions that are called to connect receivers of signals of the case's own; they return how to disconnect them.
+    # Each returns a context manager that connects a receiver of a signal during the case.
     receivers: list[Any] = field(default_factory=list)
 
 

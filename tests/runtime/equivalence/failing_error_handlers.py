@@ -1,4 +1,4 @@
-"""The paths of a site whose pages for errors fail themselves, or take from the database what they say."""
+"""The URLs of a site whose error handlers fail, or query the database."""
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
@@ -8,15 +8,15 @@ urlpatterns = urls.urlpatterns
 
 
 def handler404(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Answer with what a query has found."""
+    """Respond with the result of a query."""
     return HttpResponse(f"{User.objects.count()} users have not found it", status=404)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Fail."""
+    """Raise LookupError."""
     raise LookupError("the page for 403 is missing")
 
 
 def handler500(request: HttpRequest) -> HttpResponse:
-    """Fail."""
+    """Raise LookupError."""
     raise LookupError("the page for 500 is missing")

@@ -1,4 +1,4 @@
-"""What is in the database before each case."""
+"""The rows of the database before each case."""
 
 import sqlite3
 from contextlib import closing
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-# The time at which everything happens.
+# The time of every case: the clock stands still.
 NOW = datetime(2027, 1, 15, 8, tzinfo=UTC)
 
 NAME = "ada"
@@ -17,7 +17,7 @@ KNOWN = "known000000000000000000000000000"
 EXPIRED = "expired0000000000000000000000000"
 LOGGED_IN = "loggedin000000000000000000000000"
 OUTDATED = "outdated000000000000000000000000"
-# What is in CSRF cookies and, with CSRF_USE_SESSIONS, in each session.
+# The secret in CSRF cookies and, with CSRF_USE_SESSIONS, in each session.
 SECRET = "s" * 32
 
 
@@ -39,15 +39,15 @@ def populate() -> None:
 
 
 def create_session(key: str, data: dict[str, Any], age: timedelta = timedelta(days=1)) -> None:
-    """Create a session that ends in so much time."""
+    """Create a session that expires after `age`."""
     from django.contrib.sessions.models import Session
 
     encoded = Session.get_session_store_class()().encode(data | {"_csrftoken": SECRET})
     Session.objects.create(session_key=key, session_data=encoded, expire_date=NOW + age)
 
 
-def take_stock(database: Path) -> list[str]:
-    """Return what is in the database now."""
+def database_rows(database: Path) -> list[str]:
+    """Return the users and the sessions in the database, a line each."""
     with closing(sqlite3.connect(database)) as connection:
         users = connection.execute("SELECT username, last_login, password FROM auth_user ORDER BY id")
         sessions = connection.execute("SELECT * FROM django_session ORDER BY session_key")

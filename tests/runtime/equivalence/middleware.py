@@ -1,4 +1,4 @@
-"""Middleware of the site's own: what watches, what meddles, and what each of Django's kinds looks like."""
+"""The site's own middleware: one that records, one that interferes, and one of each kind that Django supports."""
 
 from collections.abc import Awaitable, Callable
 from inspect import iscoroutinefunction
@@ -29,8 +29,8 @@ type Response = HttpResponseBase
 type GetResponse = Callable[[HttpRequest], Any]
 
 
-class Watching(MiddlewareMixin):
-    """Notes what it sees of each request and response at its place."""
+class Recording(MiddlewareMixin):
+    """Notes each request and response as they are at its place."""
 
     def process_request(self, request: HttpRequest) -> None:
         request.depth = getattr(request, "depth", 0) + 1
@@ -52,48 +52,48 @@ class Watching(MiddlewareMixin):
         return response
 
 
-class Meddling(MiddlewareMixin):
-    """Does what the header `X-Meddle` says, such as `process_view: answer`: answer, nothing, or raise an error."""
+class Interfering(MiddlewareMixin):
+    """Obeys the header `X-Interfere`, such as `process_view: answer`: responds, does nothing or raises an error."""
 
     def process_request(self, request: HttpRequest) -> Response | None:
-        return meddle(request, "process_request")
+        return interfere(request, "process_request")
 
     def process_view(self, request: HttpRequest, view: Any, arguments: Any, keywords: Any) -> Response | None:
-        return meddle(request, "process_view")
+        return interfere(request, "process_view")
 
     def process_template_response(self, request: HttpRequest, response: Response) -> Response | None:
-        return meddle(request, "process_template_response", response)
+        return interfere(request, "process_template_response", response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> Response | None:
-        return meddle(request, "process_exception")
+        return interfere(request, "process_exception")
 
     def process_response(self, request: HttpRequest, response: Response) -> Response | None:
-        return meddle(request, "process_response", response)
+        return interfere(request, "process_response", response)
 
 
-def meddle(request: HttpRequest, hook: str, otherwise: Response | None = None) -> Response | None:
-    """Do what a request wants to be done in one of the hooks."""
-    where, _, what = request.headers.get("X-Meddle", "").partition(": ")
-    if where != hook:
+def interfere(request: HttpRequest, hook: str, otherwise: Response | None = None) -> Response | None:
+    """Obey the header `X-Interfere` if it names this hook."""
+    wanted_hook, _, action = request.headers.get("X-Interfere", "").partition(": ")
+    if wanted_hook != hook:
         return otherwise
-    note(f"meddling: {what}")
-    if what == "nothing":
+    note(f"interfering: {action}")
+    if action == "nothing":
         return None
-    if what == "answer":
+    if action == "answer":
         return HttpResponse(f"{hook} has answered")
-    raise ERRORS[what](f"raised by {hook}")
+    raise ERRORS[action](f"raised by {hook}")
 
 
 class Unused(MiddlewareMixin):
-    """Is not used."""
+    """Raises MiddlewareNotUsed."""
 
     def __init__(self, get_response: GetResponse) -> None:
-        raise MiddlewareNotUsed("it is of no use")
+        raise MiddlewareNotUsed("not used")
 
 
 @sync_only_middleware
 def synchronous(get_response: Callable[[HttpRequest], Response]) -> Callable[[HttpRequest], Response]:
-    """Note what it sees, with a synchronous path only."""
+    """Note requests and responses, with a synchronous path only."""
 
     def middleware(request: HttpRequest) -> Response:
         note("synchronous request")
@@ -106,7 +106,7 @@ def synchronous(get_response: Callable[[HttpRequest], Response]) -> Callable[[Ht
 
 @async_only_middleware
 def asynchronous(get_response: Callable[[HttpRequest], Awaitable[Response]]) -> Callable[..., Awaitable[Response]]:
-    """Note what it sees, with an asynchronous path only."""
+    """Note requests and responses, with an asynchronous path only."""
 
     async def middleware(request: HttpRequest) -> Response:
         note("asynchronous request")
@@ -119,5 +119,5 @@ def asynchronous(get_response: Callable[[HttpRequest], Awaitable[Response]]) -> 
 
 @sync_and_async_middleware
 def either(get_response: GetResponse) -> GetResponse:
-    """Note what it sees, with the path that is asked for."""
+    """Note requests and responses, with a path for each mode."""
     return asynchronous(get_response) if iscoroutinefunction(get_response) else synchronous(get_response)

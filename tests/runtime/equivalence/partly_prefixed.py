@@ -1,4 +1,4 @@
-"""The paths of a site whose languages have a prefix, but for its own."""
+"""The URLs of a site where every language except the default one has a prefix."""
 
 from django.conf.urls.i18n import i18n_patterns
 from django.urls import path

@@ -1,4 +1,4 @@
-"""The paths of a site whose every language has a prefix."""
+"""The URLs of a site where every language has a prefix."""
 
 from django.conf.urls.i18n import i18n_patterns
 from django.urls import path

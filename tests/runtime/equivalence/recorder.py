@@ -1,7 +1,7 @@
-"""What happens while a request is handled, in the order in which it does.
+"""The events during a request, in their order.
 
-Views, middleware, receivers of signals, the log, the database and the client all write into one list. If that of one
-stack differs from that of the other, so does their behaviour, or its order.
+Views, middleware, signal receivers, log handlers, the database and the client all append to one list. If the lists of
+the two stacks differ, their behaviour differs.
 """
 
 import logging
@@ -15,15 +15,15 @@ events: list[str] = []
 
 
 def note(event: str) -> None:
-    """Write down what has just happened; any thread may."""
+    """Append an event. Safe in any thread."""
     events.append(event)
 
 
-class Scribe(logging.Handler):
-    """Notes what is logged."""
+class RecordingHandler(logging.Handler):
+    """Notes each log record."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Note a record: who says what, why, and about which request."""
+        """Note the level, the logger, the message, the error and the request of a record."""
         error = record.exc_info[1] if record.exc_info else None
         request = getattr(record, "request", None)
         note(
@@ -32,29 +32,29 @@ class Scribe(logging.Handler):
         )
 
 
-def listen_to_the_log() -> None:
-    """Have everything noted that is logged, and every warning."""
-    # Each time, not only the first; but when something is collected as garbage is a matter of chance.
+def record_log() -> None:
+    """Note every log record and every warning from now on."""
+    # Note a warning every time, not only once. A ResourceWarning comes whenever the garbage collector runs.
     warnings.simplefilter("always")
     warnings.simplefilter("ignore", ResourceWarning)
     logging.captureWarnings(True)
-    logging.getLogger().addHandler(Scribe())
-    # Less than that is of which way the middleware was loaded, and of how long each query took.
+    logging.getLogger().addHandler(RecordingHandler())
+    # DEBUG records say how the middleware was loaded and how long a query took, which differs between the stacks.
     logging.getLogger("django").setLevel(logging.INFO)
 
 
-def listen_to_the_database(connection: BaseDatabaseWrapper, **signal: Any) -> None:
-    """Have the queries noted of a connection that has been opened."""
-    if note_query not in connection.execute_wrappers:
-        connection.execute_wrappers.append(note_query)
+def record_queries(connection: BaseDatabaseWrapper, **signal: Any) -> None:
+    """Note the queries of a new connection."""
+    if record_query not in connection.execute_wrappers:
+        connection.execute_wrappers.append(record_query)
 
 
-def note_query(execute: Callable[..., Any], sql: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Note a query, and make it."""
+def record_query(execute: Callable[..., Any], sql: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+    """Note a query, and execute it."""
     note(f"query {sql} {parameters}")
     return execute(sql, parameters, many, context)
 
 
 def describe(error: BaseException | None) -> str:
-    """Return what kind of error it is, and what it says."""
+    """Return the type and the message of an error."""
     return "no error" if error is None else f"{type(error).__name__}: {error}"

@@ -1,9 +1,9 @@
-"""`python -m equivalence.replay STACK DATABASE [CASE…]` makes the requests of cases, and prints what happened as JSON.
+"""`python -m equivalence.replay STACK DATABASE [CASE…]` makes the requests of cases and prints the events as JSON.
 
-The stack is `django` or `ours`. Instead of it, `prepare` creates the database that each case begins with.
+The stack is `django` or `runtime`. With `prepare` in its place, the command creates the database of the cases.
 
-Most cases are replayed without a receiver of the signals of a request, for then ours takes shorter ways; some are
-replayed with one of each as well.
+Most cases are replayed without receivers of request signals, because the runtime takes shortcuts then. Some are
+replayed with receivers as well.
 """
 
 import asyncio
@@ -25,23 +25,21 @@ import django
 from django.conf import settings
 from django.test.utils import override_settings
 from equivalence.client import Case, Client, Request
-from equivalence.fixtures import NOW, populate, take_stock
-from equivalence.recorder import describe, events, listen_to_the_database, listen_to_the_log, note
+from equivalence.fixtures import NOW, database_rows, populate
+from equivalence.recorder import describe, events, note, record_log, record_queries
 from equivalence.settings import SETTINGS
 
-# Seconds in which a request must be answered.
-PATIENCE = 60
-# These may leave something behind.
-IMPATIENT = set(Client) - {Client.PATIENT, Client.IS_SLOW}
-# Bytes of a body that are shown.
-LONG = 300
+TIMEOUT = 60  # seconds for a request
+# A request of these clients may leave tasks behind.
+ABORTING = set(Client) - {Client.NORMAL, Client.SLOW}
+MAX_SHOWN = 300  # bytes of a body
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command line."""
     stack, path, *names = sys.argv[1:]
     database = Path(path)
-    # Nobody needs what is in it after a power failure.
+    # The database need not survive a power failure, so it may skip fsync.
     options = {"init_command": "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY"}
     databases = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database, "OPTIONS": options}}
     settings.configure(**SETTINGS, DATABASES=databases)
@@ -51,60 +49,60 @@ def main() -> None:
         return
 
     from django.db.backends.signals import connection_created
-    from equivalence.subjects import CASES, HEARD
+    from equivalence.subjects import ALSO_WITH_RECEIVERS, CASES
 
-    connection_created.connect(listen_to_the_database)
-    listen_to_the_log()
-    untouched, before = database.read_bytes(), take_stock(database)
-    # What is there now stays, and need not be looked at when garbage is collected.
+    connection_created.connect(record_queries)
+    record_log()
+    untouched, before = database.read_bytes(), database_rows(database)
+    # The objects that exist now stay alive. The garbage collector need not examine them in each case.
     gc.freeze()
     results = {}
     with asyncio.Runner() as runner:
         for name in names or CASES:
             results[name] = {}
-            for heard in (False, True) if name.startswith(HEARD) else (False,):
-                result = replay(CASES[name], stack, heard, runner, database)
-                results[name]["heard" if heard else "unheard"] = result
-                if take_stock(database) != before:
+            for receivers in (False, True) if name.startswith(ALSO_WITH_RECEIVERS) else (False,):
+                result = replay(CASES[name], stack, receivers, runner, database)
+                results[name]["with receivers" if receivers else "without receivers"] = result
+                if database_rows(database) != before:
                     database.write_bytes(untouched)
     json.dump(results, sys.stdout)
 
 
 def prepare() -> None:
-    """Create the database."""
+    """Create the database of the cases."""
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
     populate()
 
 
-def replay(case: Case, stack: str, heard: bool, runner: asyncio.Runner, database: Path) -> dict[str, Any]:
-    """Make the requests of a case; return what happened, and how often it went to a thread."""
+def replay(case: Case, stack: str, receivers: bool, runner: asyncio.Runner, database: Path) -> dict[str, Any]:
+    """Make the requests of a case. Return the events, the number of hops to a thread, and the middleware."""
     from runtime.development.hops import count_hops
 
     events.clear()
     with ExitStack() as stacked:
         stacked.enter_context(override_settings(**case.settings))
-        stacked.enter_context(pinned(case.name))
-        for connect in [*case.receivers, *(hearing() if heard else [])]:
+        stacked.enter_context(deterministic(case.name))
+        for connect in [*case.receivers, *(connect_receivers() if receivers else [])]:
             stacked.enter_context(connect())
         application, middleware = build(stack)
         with count_hops() as hops:
-            runner.run(converse(application, case))
-        events.extend(take_stock(database))
+            runner.run(run_case(application, case))
+        events.extend(database_rows(database))
     return {"events": events.copy(), "hops": len(hops), "middleware": middleware}
 
 
-def hearing() -> Iterator[Any]:
-    """Yield what connects a receiver of each signal of a request."""
+def connect_receivers() -> Iterator[Any]:
+    """Yield a function that connects a receiver, for each signal of a request."""
     from equivalence.subjects.signals import SIGNALS, receiver, receiving
 
     for name, signal in SIGNALS.items():
-        yield receiving(signal, receiver(f"heard {name}"))
+        yield receiving(signal, receiver(f"received {name}"))
 
 
 def build(stack: str) -> tuple[Any, list[str]]:
-    """Return the application of a stack, with the settings as they are, and the names of its middleware."""
+    """Return the application of a stack under the current settings, and the names of its middleware."""
     if stack == "django":
         from django.core.handlers.asgi import ASGIHandler
 
@@ -119,42 +117,42 @@ def build(stack: str) -> tuple[Any, list[str]]:
 
 @cache
 def counterparts() -> dict[str, str]:
-    """Return the names of our own middleware, each by that of Django's which it stands for."""
+    """Return the runtime's middleware by the names of the Django middleware that they replace."""
     from runtime.requests import middleware
 
     return {
-        f"{base.__module__}.{base.__qualname__}": f"{ours.__module__}.{ours.__qualname__}"
-        for ours in vars(middleware).values()
-        if isinstance(ours, type) and middleware.InlineHooksMixin in ours.__bases__
-        for base in ours.__bases__
+        f"{base.__module__}.{base.__qualname__}": f"{inline.__module__}.{inline.__qualname__}"
+        for inline in vars(middleware).values()
+        if isinstance(inline, type) and middleware.InlineHooksMixin in inline.__bases__
+        for base in inline.__bases__
         if base is not middleware.InlineHooksMixin
     }
 
 
-class Stopped(datetime):
-    """A clock that does not go on."""
+class FrozenClock(datetime):
+    """A clock that stands still."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> datetime:
-        """Return always the same."""
+        """Return the time of every case."""
         return NOW
 
 
 @contextmanager
-def pinned(seed: str) -> Iterator[None]:
-    """Stop the clock, and have chance decide as it did before."""
-    chance = random.Random(seed)  # noqa: S311
+def deterministic(seed: str) -> Iterator[None]:
+    """Freeze the clock and seed the random numbers."""
+    generator = random.Random(seed)  # noqa: S311
     with (
         patch("time.time", NOW.timestamp),
-        patch("django.utils.timezone.datetime", Stopped),
-        patch("secrets.choice", chance.choice),
-        patch("secrets.token_urlsafe", lambda size: chance.randbytes(size).hex()),
+        patch("django.utils.timezone.datetime", FrozenClock),
+        patch("secrets.choice", generator.choice),
+        patch("secrets.token_urlsafe", lambda size: generator.randbytes(size).hex()),
     ):
         yield
 
 
-async def converse(application: Any, case: Case) -> None:
-    """Make the requests of a case, with the cookies of the responses before."""
+async def run_case(application: Any, case: Case) -> None:
+    """Make the requests of a case. Each sends the cookies of earlier responses."""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(
         lambda loop, context: note(f"event loop: {context['message']} {describe(context.get('exception'))}")
@@ -162,17 +160,17 @@ async def converse(application: Any, case: Case) -> None:
     cookies: dict[str, str] = {}
     for request in case.requests:
         note(f"--- {request.method} {request.path}")
-        await converse_once(application, request, cookies)
-        if request.client in IMPATIENT:
-            await look_for_remains()
+        await make_request(application, request, cookies)
+        if request.client in ABORTING:
+            await note_leftovers()
 
 
-async def look_for_remains() -> None:
-    """Note the tasks that are left, and the errors that nobody has asked for."""
-    # What runs in a thread may go on for a moment.
+async def note_leftovers() -> None:
+    """Note the tasks that are still running, and exceptions that were never retrieved."""
+    # A call in a thread may take a moment to end.
     await asyncio.sleep(0.01)
     gc.collect()
-    # What has been collected may have to be closed by a task.
+    # The event loop may close a collected generator in a task.
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -180,33 +178,33 @@ async def look_for_remains() -> None:
         note(f"{len(left)} tasks are left")
 
 
-async def converse_once(application: Any, request: Request, cookies: dict[str, str]) -> None:
-    """Make a request as its client does; keep the cookies that it is given."""
+async def make_request(application: Any, request: Request, cookies: dict[str, str]) -> None:
+    """Make a request with the behaviour of its client, and store the cookies of the response."""
     incoming = request.messages()
-    listening, dismissed = asyncio.Event(), asyncio.Event()
+    receiving, triggered = asyncio.Event(), asyncio.Event()
     scope = request.scope(cookies)
-    scope |= {"loop": asyncio.get_running_loop(), "listening": listening, "dismissed": dismissed}
-    taken = 0
+    scope |= {"loop": asyncio.get_running_loop(), "receiving": receiving, "triggered": triggered}
+    sent = 0
 
     async def receive() -> dict[str, Any]:
         if incoming:
             return incoming.pop(0)
-        listening.set()
-        await dismissed.wait()
-        if request.client is Client.IS_DROPPED:
+        receiving.set()
+        await triggered.wait()
+        if request.client is Client.REQUEST_CANCELLED:
             task.cancel("by the server")
             await asyncio.Event().wait()
-        if request.client is Client.BREAKS:
+        if request.client is Client.CONNECTION_BREAKS:
             raise OSError("the connection is broken")
-        return {"type": "http.request" if request.client is Client.TALKS_ON else "http.disconnect"}
+        return {"type": "http.request" if request.client is Client.SENDS_TOO_MUCH else "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
-        nonlocal taken
+        nonlocal sent
         note_message(message)
-        taken += 1
-        if request.client is Client.IS_DEAF and taken > 1:
-            raise OSError("nobody listens")
-        if request.client is Client.IS_SLOW:
+        sent += 1
+        if request.client is Client.SEND_FAILS and sent > 1:
+            raise OSError("the connection is broken")
+        if request.client is Client.SLOW:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
         if message["type"] == "http.response.start":
@@ -214,7 +212,7 @@ async def converse_once(application: Any, request: Request, cookies: dict[str, s
 
     task = asyncio.ensure_future(application(scope, receive, send))
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await task
     except BaseException as error:
         note(f"raised {describe(error)}")
@@ -223,20 +221,20 @@ async def converse_once(application: Any, request: Request, cookies: dict[str, s
 
 
 def note_message(message: dict[str, Any]) -> None:
-    """Note what is sent: each header by itself, and of a long body no more than tells it from others."""
+    """Note a message: a line for each header, and the beginning, length and checksum of a long body."""
     message = dict(message)
     headers, body = message.pop("headers", []), message.pop("body", b"")
     note(f"send {message}")
     for name, value in headers:
         note(f"  {name.decode()}: {value.decode('latin-1')}")
-    if len(body) > LONG:
-        note(f"  {body[:LONG]!r} and so on, {len(body)} bytes, {zlib.crc32(body)}")
+    if len(body) > MAX_SHOWN:
+        note(f"  {body[:MAX_SHOWN]!r} and so on, {len(body)} bytes, {zlib.crc32(body)}")
     elif body:
         note(f"  {body!r}")
 
 
 def keep_cookies(headers: list[tuple[bytes, bytes]], cookies: dict[str, str]) -> None:
-    """Keep the cookies that a response sets, and forget those that it deletes."""
+    """Store the cookies that a response sets, and remove those that it deletes."""
     for name, value in headers:
         if name == b"Set-Cookie":
             for morsel in SimpleCookie(value.decode()).values():

@@ -1,10 +1,10 @@
-"""Django's page for an exception in development, less its traceback, which shows the code of the stack."""
+"""Django's error page in development without the traceback, which differs between the stacks."""
 
 from django.views.debug import ExceptionReporter
 
 
 class WithoutTraceback(ExceptionReporter):
-    """Tells of an exception only what it is."""
+    """Reports only the type and the message of an exception."""
 
     def get_traceback_html(self) -> str:
         """Return the page."""

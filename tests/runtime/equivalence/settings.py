@@ -15,7 +15,7 @@ FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
 
 # In the order that Django's documentation recommends.
 EVERY = [SECURITY, CSP, SESSIONS, LOCALE, CONDITIONAL, COMMON, CSRF, AUTHENTICATION, MESSAGES, FRAMES]
-# As a new project has them.
+# The middleware of a new project.
 USUAL = [SECURITY, SESSIONS, COMMON, CSRF, AUTHENTICATION, MESSAGES, FRAMES]
 
 TEMPLATES = {
@@ -56,7 +56,7 @@ SETTINGS: dict[str, Any] = {
     "PASSWORD_HASHERS": ["django.contrib.auth.hashers.MD5PasswordHasher"],
     "DEFAULT_EXCEPTION_REPORTER": "equivalence.reporting.WithoutTraceback",
     "LOGGING_CONFIG": None,
-    # Ours.
+    # Settings of the runtime.
     "MAX_THREADS": 4,
     "REQUEST_TIMEOUT": 15,
     "REQUEST_MAX_SIZE": 10 * 1024 * 1024,

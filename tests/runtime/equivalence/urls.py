@@ -1,4 +1,4 @@
-"""Where each path of the site leads."""
+"""The URLs of the site."""
 
 from equivalence.subjects import SUBJECTS
 

@@ -1,4 +1,4 @@
-"""What the views of several subjects are made with."""
+"""Helpers for the views of several subjects."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -9,18 +9,18 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
 from equivalence.recorder import note
 
-# Paths of the asynchronous twins of views begin with it.
+# The prefix of the URLs of asynchronous views.
 ASYNC = "async/"
 MODES = ("", ASYNC)
 
 
 def in_both_modes(route: str, view: Callable[..., HttpResponseBase]) -> list[URLPattern]:
-    """Return the paths of a view that never blocks, and of its asynchronous twin."""
+    """Return the URLs of a view that never blocks, and of the same view as a coroutine function."""
     return [path(route, view), path(ASYNC + route, asynchronous(view))]
 
 
 def asynchronous(view: Callable[..., HttpResponseBase]) -> Callable[..., Awaitable[HttpResponseBase]]:
-    """Return a coroutine function that does what a view does, and has been marked as it has."""
+    """Return a view as a coroutine function with the same attributes."""
 
     @wraps(view)
     async def twin(request: HttpRequest, **arguments: Any) -> HttpResponseBase:
@@ -30,6 +30,6 @@ def asynchronous(view: Callable[..., HttpResponseBase]) -> Callable[..., Awaitab
     return twin
 
 
-def dismiss(request: Any) -> None:
-    """Have the client do, from now on, what it is there to do."""
-    request.scope["loop"].call_soon_threadsafe(request.scope["dismissed"].set)
+def trigger_client(request: Any) -> None:
+    """Let the client of a request disconnect, or whatever else its `Client` says."""
+    request.scope["loop"].call_soon_threadsafe(request.scope["triggered"].set)

@@ -1,4 +1,4 @@
-"""AuthenticationMiddleware, and what goes with it: logging in and out, and who may see what."""
+"""AuthenticationMiddleware: logging in and out, and pages for users only."""
 
 from django.contrib.auth import aauthenticate, alogin, alogout, authenticate, login, logout
 from django.contrib.auth.decorators import login_required
@@ -45,19 +45,19 @@ async def alog_out(request: HttpRequest) -> HttpResponse:
     return HttpResponse(f"bye {await request.auser()}")
 
 
-def who(request: HttpRequest) -> HttpResponse:
-    """Answer with who asks; in an asynchronous view, that is an error if it has to be looked up."""
+def show_user(request: HttpRequest) -> HttpResponse:
+    """Respond with the user. In an asynchronous view this raises an error if it needs a query."""
     return HttpResponse(f"{request.user.username} {request.user.is_authenticated}")
 
 
-async def awho(request: HttpRequest) -> HttpResponse:
-    """Answer with who asks."""
+async def ashow_user(request: HttpRequest) -> HttpResponse:
+    """Respond with the user."""
     user = await request.auser()
     return HttpResponse(f"{user.username} {user.is_authenticated}")
 
 
-def who_in_a_template(request: HttpRequest) -> HttpResponse:
-    """Answer with who asks."""
+def show_user_in_a_template(request: HttpRequest) -> HttpResponse:
+    """Respond with the user."""
     return render(request, "user.html")
 
 
@@ -66,23 +66,23 @@ urlpatterns = [
     path(f"{ASYNC}accounts/in/", alog_in),
     path("accounts/out/", log_out),
     path(f"{ASYNC}accounts/out/", alog_out),
-    *in_both_modes("accounts/who/", who),
-    path(f"{ASYNC}accounts/awho/", awho),
-    *in_both_modes("accounts/template/", who_in_a_template),
+    *in_both_modes("accounts/who/", show_user),
+    path(f"{ASYNC}accounts/awho/", ashow_user),
+    *in_both_modes("accounts/template/", show_user_in_a_template),
     path("accounts/private/", login_required(plain)),
     path(f"{ASYNC}accounts/private/", login_required(asynchronous(plain))),
 ]
 
 VISITORS = {
-    "nobody": {},
+    "anonymous": {},
     "a user": {"sessionid": LOGGED_IN},
     "a user whose password has changed": {"sessionid": OUTDATED},
 }
 CSRF = {"csrftoken": SECRET}
 
 
-def enter(mode: str, password: str, session: str | None = None) -> Request:
-    """Return the request that logs in."""
+def login_request(mode: str, password: str, session: str | None = None) -> Request:
+    """Return a request that logs in."""
     fields = {"name": NAME, "password": password, "csrfmiddlewaretoken": SECRET}
     return form(f"/{mode}accounts/in/", fields, cookies=CSRF | ({"sessionid": session} if session else {}))
 
@@ -98,15 +98,15 @@ cases = [
     *(
         case(
             f"in and out, /{mode}",
-            enter(mode, PASSWORD),
+            login_request(mode, PASSWORD),
             get(f"/{mode}accounts/private/"),
             get(f"/{mode}accounts/out/"),
             get(f"/{mode}accounts/private/"),
         )
         for mode in MODES
     ),
-    *(case(f"a wrong password, /{mode}", enter(mode, "no")) for mode in MODES),
-    *(case(f"in again, /{mode}", enter(mode, PASSWORD, LOGGED_IN)) for mode in MODES),
+    *(case(f"a wrong password, /{mode}", login_request(mode, "no")) for mode in MODES),
+    *(case(f"in again, /{mode}", login_request(mode, PASSWORD, LOGGED_IN)) for mode in MODES),
     *(
         case(
             f"everything is private, {visitor}, /{mode}plain/",

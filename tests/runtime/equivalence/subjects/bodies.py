@@ -1,4 +1,4 @@
-"""The body of a request: read at once, in pieces, too much of it, or none; and a request that makes no sense."""
+"""Request bodies: whole, in pieces, too large or empty; and requests that Django cannot parse."""
 
 import json
 from contextlib import AbstractContextManager
@@ -14,27 +14,27 @@ from equivalence.views import MODES, in_both_modes
 
 
 def body(request: HttpRequest) -> HttpResponse:
-    """Answer with the body."""
+    """Respond with the body."""
     return HttpResponse(request.body)
 
 
 def stream(request: HttpRequest) -> HttpResponse:
-    """Answer with the body, read as a file."""
+    """Respond with the body, read as a file."""
     return HttpResponse(request.read(3) + request.readline() + b"".join(request))
 
 
 def read_twice(request: HttpRequest) -> HttpResponse:
-    """Read the body after the form, which cannot be done."""
+    """Read the body after the form, which raises RawPostDataException."""
     return HttpResponse(f"{request.POST} {request.body}")
 
 
 def parse(request: HttpRequest) -> JsonResponse:
-    """Answer with the JSON that was sent."""
+    """Respond with the JSON of the request."""
     return JsonResponse({"got": json.loads(request.body)})
 
 
 def keep_files(request: HttpRequest) -> HttpResponse:
-    """Answer with the files that were sent, which are closed after the response."""
+    """Respond with the names and sizes of the uploaded files, and note when they are closed."""
     for file in request.FILES.values():
         close = file.close
         file.close = lambda close=close: (note("file is closed"), close())
@@ -42,7 +42,7 @@ def keep_files(request: HttpRequest) -> HttpResponse:
 
 
 def headers(request: HttpRequest) -> JsonResponse:
-    """Answer with the headers."""
+    """Respond with the headers."""
     return JsonResponse(dict(request.headers) | {"cookies": request.COOKIES, "address": request.META["REMOTE_ADDR"]})
 
 
@@ -57,7 +57,7 @@ urlpatterns = [
 
 
 def refusing(error: Exception) -> Any:
-    """Return what makes the handler fail to understand a request."""
+    """Return a function that makes the handler's request class raise an error."""
 
     def connect() -> AbstractContextManager[Any]:
         def request_class(*arguments: Any) -> None:
@@ -90,7 +90,7 @@ cases = [
             ("too much for memory", LONG, {"piece": 1000}, {"FILE_UPLOAD_MAX_MEMORY_SIZE": 100}),
             ("too much", LONG, {}, {"DATA_UPLOAD_MAX_MEMORY_SIZE": 100}),
             ("too much, in development", LONG, {}, {"DATA_UPLOAD_MAX_MEMORY_SIZE": 100, "DEBUG": True}),
-            ("as much as one likes", LONG, {}, {"DATA_UPLOAD_MAX_MEMORY_SIZE": None}),
+            ("any size", LONG, {}, {"DATA_UPLOAD_MAX_MEMORY_SIZE": None}),
         )
     ),
     *(
@@ -118,7 +118,10 @@ cases = [
         for mode in MODES
     ),
     *(
-        case(f"a client that leaves early, /{mode}", post(f"/{mode}bodies/body/", LONG, client=Client.LEAVES_EARLY))
+        case(
+            f"a client that disconnects in the body, /{mode}",
+            post(f"/{mode}bodies/body/", LONG, client=Client.DISCONNECTS_IN_BODY),
+        )
         for mode in MODES
     ),
     case(

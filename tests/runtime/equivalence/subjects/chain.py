@@ -1,4 +1,4 @@
-"""The chain: what each middleware sees at its place, and what one of another kind does to those around it."""
+"""The order of middleware: action each one gets at its place, and how one of another kind affects its neighbours."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from equivalence.client import Case, Request, case, form, get
 from equivalence.fixtures import LOGGED_IN, SECRET
 from equivalence.settings import EVERY, USUAL
 
-WATCHING = "equivalence.middleware.Watching"
-MEDDLING = "equivalence.middleware.Meddling"
+RECORDING = "equivalence.middleware.Recording"
+INTERFERING = "equivalence.middleware.Interfering"
 UNUSED = "equivalence.middleware.Unused"
 KINDS = ("synchronous", "asynchronous", "either")
 PLACES = range(len(EVERY) + 1)
 
 urlpatterns: list[Any] = []
 
-# A watcher before, between and after Django's.
-WATCHED = [WATCHING, *(name for middleware in EVERY for name in (middleware, WATCHING))]
-# What makes all of them do something.
+# A recorder before, between and after Django's middleware.
+RECORDED = [RECORDING, *(name for middleware in EVERY for name in (middleware, RECORDING))]
+# Requests that make every middleware do something.
 BUSY = [
     get("/async/sessions/write/", cookies={"sessionid": LOGGED_IN}),
     get("/csrf/rotate/"),
@@ -30,30 +30,30 @@ BUSY = [
 
 
 def at(place: int, *names: str) -> list[str]:
-    """Return Django's middleware with others at a place among them."""
+    """Return Django's middleware with others inserted at a place."""
     return [*EVERY[:place], *names, *EVERY[place:]]
 
 
-def meddled(place: int, hook: str, what: str) -> Case:
-    """Return a case in which a middleware at a place meddles with a request for a page."""
-    request = get("/async/messages/add/?size=1500", headers={"X-Meddle": f"{hook}: {what}"})
-    return case(f"{what} in {hook} at place {place}", request, MIDDLEWARE=at(place, MEDDLING))
+def interfered(place: int, hook: str, action: str) -> Case:
+    """Return a case in which a middleware at a place interferes with a request."""
+    request = get("/async/messages/add/?size=1500", headers={"X-Interfere": f"{hook}: {action}"})
+    return case(f"{action} in {hook} at place {place}", request, MIDDLEWARE=at(place, INTERFERING))
 
 
 def of_kind(kind: str, place: int, request: Request) -> Case:
-    """Return a case in which a middleware of some kind is at a place."""
+    """Return a case with a middleware of a kind at a place."""
     return case(
         f"{kind} at place {place}, {request.path}", request, MIDDLEWARE=at(place, f"equivalence.middleware.{kind}")
     )
 
 
 cases = [
-    *(case(f"what each sees of {request.method} {request.path}", request, MIDDLEWARE=WATCHED) for request in BUSY),
+    *(case(f"{request.method} {request.path} at each place", request, MIDDLEWARE=RECORDED) for request in BUSY),
     *(
-        meddled(place, hook, what)
+        interfered(place, hook, action)
         for place in PLACES
         for hook in ("process_request", "process_view", "process_response")
-        for what in ("answer", "ValueError")
+        for action in ("answer", "ValueError")
     ),
     *(
         of_kind(kind, place, request)
@@ -66,7 +66,7 @@ cases = [
         if kind == "synchronous" or place in (0, len(EVERY) // 2, len(EVERY))
     ),
     case(
-        "every kind in turns",
+        "every kind in turn",
         *BUSY,
         MIDDLEWARE=[
             name
@@ -76,10 +76,10 @@ cases = [
     ),
     case("in the opposite order", *BUSY, MIDDLEWARE=USUAL[::-1]),
     case("each twice", *BUSY, MIDDLEWARE=[name for middleware in USUAL for name in (middleware, middleware)]),
-    case("one that is not used", get("/async/plain/"), MIDDLEWARE=at(3, UNUSED)),
+    case("unused middleware", get("/async/plain/"), MIDDLEWARE=at(3, UNUSED)),
     *(
         case(
-            f"nothing but {middleware.rpartition('.')[2]}",
+            f"only {middleware.rpartition('.')[2]}",
             get("/async/plain/"),
             get("/plain/"),
             get("/nowhere"),

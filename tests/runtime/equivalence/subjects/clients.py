@@ -1,4 +1,4 @@
-"""Clients that do not wait: what becomes of the view, of its response and of who waits for the end."""
+"""Clients that disconnect: how the view, its response and receivers of request_finished end."""
 
 import asyncio
 import time
@@ -10,12 +10,12 @@ from django.urls import path
 from equivalence.client import Client, case, get
 from equivalence.recorder import describe, note
 from equivalence.settings import USUAL
-from equivalence.views import ASYNC, dismiss
+from equivalence.views import ASYNC, trigger_client
 
 
 async def wait(request: HttpRequest) -> HttpResponse:
-    """Wait for ever."""
-    dismiss(request)
+    """Wait forever."""
+    trigger_client(request)
     try:
         await asyncio.Event().wait()
     finally:
@@ -24,8 +24,8 @@ async def wait(request: HttpRequest) -> HttpResponse:
 
 
 async def insist(request: HttpRequest) -> HttpResponse:
-    """Wait for ever, but answer when that is not to be."""
-    dismiss(request)
+    """Wait forever, but respond when the view is cancelled."""
+    trigger_client(request)
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError as error:
@@ -34,8 +34,8 @@ async def insist(request: HttpRequest) -> HttpResponse:
 
 
 async def fail(request: HttpRequest) -> HttpResponse:
-    """Wait for ever, and fail when that is not to be."""
-    dismiss(request)
+    """Wait forever, but raise ValueError when the view is cancelled."""
+    trigger_client(request)
     try:
         await asyncio.Event().wait()
     finally:
@@ -43,47 +43,47 @@ async def fail(request: HttpRequest) -> HttpResponse:
 
 
 async def give_up(request: HttpRequest) -> HttpResponse:
-    """Give up by itself, as a view does that waits for somebody else only so long."""
+    """Raise TimeoutError, as a view with a timeout of its own does."""
     async with asyncio.timeout(0):
         await asyncio.Event().wait()
     return HttpResponse("never")
 
 
 async def cancel_itself(request: HttpRequest) -> HttpResponse:
-    """Raise what cancels a task."""
+    """Raise CancelledError."""
     raise asyncio.CancelledError("by the view")
 
 
 def block(request: HttpRequest) -> HttpResponse:
-    """Block a thread until the client has done what it is there to do, and a little longer."""
-    dismiss(request)
+    """Block a thread until the client has disconnected, and a little longer."""
+    trigger_client(request)
     time.sleep(0.005)
     note("view has ended")
     return HttpResponse("late")
 
 
 async def query(request: HttpRequest) -> HttpResponse:
-    """Read the database after the client has gone."""
+    """Query the database after the client has disconnected."""
     from django.contrib.sessions.models import Session
 
-    dismiss(request)
+    trigger_client(request)
     await asyncio.sleep(0.005)
     return HttpResponse(str(await Session.objects.acount()))
 
 
 async def modify(request: HttpRequest) -> HttpResponse:
-    """Modify the session, and then wait for ever."""
+    """Modify the session, and then wait forever."""
     await request.session.aset("seen", 2)
     return await wait(request)
 
 
 def stream(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with a stream that never ends."""
+    """Respond with a stream that never ends."""
 
     async def parts() -> AsyncIterator[str]:
         try:
             yield "one"
-            dismiss(request)
+            trigger_client(request)
             await asyncio.Event().wait()
         finally:
             note("stream has ended")
@@ -92,14 +92,14 @@ def stream(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def stream_busily(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with a stream that never waits but for its client."""
+    """Respond with a stream that waits for nothing but its client."""
 
     async def parts() -> AsyncIterator[str]:
         try:
             for number in range(50):
                 yield str(number)
                 if number == 3:
-                    dismiss(request)
+                    trigger_client(request)
                 await asyncio.sleep(0.001 if number < 10 else 10)
         finally:
             note("stream has ended")
@@ -108,12 +108,12 @@ def stream_busily(request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def coincide(request: Any) -> HttpResponse:
-    """Answer in the very step of the event loop in which the server says that the client has left."""
-    await request.scope["listening"].wait()
+    """Respond in the same step of the event loop in which the server reports the disconnect."""
+    await request.scope["receiving"].wait()
     ready = asyncio.Event()
 
     def both() -> None:
-        request.scope["dismissed"].set()
+        request.scope["triggered"].set()
         ready.set()
 
     asyncio.get_running_loop().call_soon(both)
@@ -140,11 +140,11 @@ urlpatterns = [
 ]
 
 ROUTES = {
-    Client.LEAVES: [*(f"{ASYNC}clients/{name}/" for name in VIEWS), "clients/block/"],
-    Client.IS_DROPPED: [*(f"{ASYNC}clients/{name}/" for name in VIEWS if name != "coincide"), "clients/block/"],
-    Client.TALKS_ON: [f"{ASYNC}clients/wait/", f"{ASYNC}clients/stream/"],
-    Client.BREAKS: [f"{ASYNC}clients/wait/", f"{ASYNC}clients/stream/"],
-    Client.PATIENT: [f"{ASYNC}clients/{name}/" for name in ("give-up", "cancel-itself", "query")],
+    Client.DISCONNECTS: [*(f"{ASYNC}clients/{name}/" for name in VIEWS), "clients/block/"],
+    Client.REQUEST_CANCELLED: [*(f"{ASYNC}clients/{name}/" for name in VIEWS if name != "coincide"), "clients/block/"],
+    Client.SENDS_TOO_MUCH: [f"{ASYNC}clients/wait/", f"{ASYNC}clients/stream/"],
+    Client.CONNECTION_BREAKS: [f"{ASYNC}clients/wait/", f"{ASYNC}clients/stream/"],
+    Client.NORMAL: [f"{ASYNC}clients/{name}/" for name in ("give-up", "cancel-itself", "query")],
 }
 
 cases = [
@@ -157,7 +157,7 @@ cases = [
         for client, routes in ROUTES.items()
         for route in routes
         for name, middleware in (("", USUAL), (", without middleware", []))
-        # Django's own would still be in a thread when the client leaves.
+        # Django's own middleware would still be in a thread when the client disconnects.
         if not (middleware and "coincide" in route)
     ),
 ]

@@ -1,4 +1,4 @@
-"""CommonMiddleware: slashes, hosts, user agents, the length of the content."""
+"""CommonMiddleware: slashes, hosts, user agents and the length of the content."""
 
 import re
 
@@ -10,7 +10,7 @@ from equivalence.views import MODES, in_both_modes
 
 
 def long(request: HttpRequest) -> HttpResponse:
-    """Answer with a length that the view has set, and is wrong."""
+    """Respond with a wrong Content-Length from the view."""
     return HttpResponse("long", headers={"Content-Length": "3"})
 
 
@@ -28,14 +28,14 @@ cases = [
         for name, route in (
             ("a slash is missing", "slash"),
             ("a slash is missing before a query", "slash?a=1&b=%C3%A9"),
-            ("a slash is missing where it may be", "exempt"),
+            ("a slash is missing and not required", "exempt"),
             ("a slash too many", "bare/"),
             ("no slash is wanted", "bare"),
             ("a length that is set", "long/"),
         )
     ),
     case("no slashes are appended", get("/common/slash"), APPEND_SLASH=False),
-    case("a slash that would help nobody", get("/nowhere")),
+    case("a slash is missing from a path that is not found", get("/nowhere")),
     case("slashes at the start", get("//example.org/common/slash")),
     case("a form without a slash", form("/common/slash", {"a": "1"})),
     case("a form without a slash, in development", form("/common/slash", {"a": "1"}), DEBUG=True),

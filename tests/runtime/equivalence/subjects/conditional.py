@@ -1,4 +1,4 @@
-"""ConditionalGetMiddleware, and the decorators that do the same by themselves."""
+"""ConditionalGetMiddleware, and the decorators that do the same for one view."""
 
 from datetime import UTC, datetime
 
@@ -17,14 +17,14 @@ MIDDLEWARE = [CONDITIONAL, *USUAL]
 
 
 def dated(request: HttpRequest) -> HttpResponse:
-    """Say when it changed."""
+    """Respond with Last-Modified."""
     response = HttpResponse("dated", headers={"Last-Modified": http_date(CHANGED.timestamp())})
     response.set_cookie("kept", "even if not modified")
     return response
 
 
 def tagged(request: HttpRequest) -> HttpResponse:
-    """Say which version it is."""
+    """Respond with an ETag."""
     return HttpResponse("tagged", headers={"ETag": '"1"'})
 
 
@@ -61,7 +61,7 @@ cases = [
         case(f"{method} is not conditional", Request(method, "/async/conditional/tagged/"), MIDDLEWARE=MIDDLEWARE)
         for method in ("HEAD", "POST")
     ),
-    case("what is never cached", get("/async/conditional/never-cached/"), MIDDLEWARE=MIDDLEWARE),
+    case("a page that is never cached", get("/async/conditional/never-cached/"), MIDDLEWARE=MIDDLEWARE),
     case("a stream", get("/async/streams/async/"), MIDDLEWARE=MIDDLEWARE),
     case("a page that is not found", get("/nowhere/", headers={"If-None-Match": "*"}), MIDDLEWARE=MIDDLEWARE),
 ]

@@ -1,4 +1,4 @@
-"""ContentSecurityPolicyMiddleware: the policies, the nonce, and the decorators that overrule them."""
+"""ContentSecurityPolicyMiddleware: the policies, the nonce, and the decorators that override them."""
 
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csp import get_nonce
@@ -22,7 +22,7 @@ def nonce(request: HttpRequest) -> HttpResponse:
 
 
 def own(request: HttpRequest) -> HttpResponse:
-    """Answer with a policy of its own."""
+    """Respond with the view's own policy."""
     return HttpResponse("own", headers={"Content-Security-Policy": "default-src 'none'"})
 
 

@@ -1,4 +1,4 @@
-"""CsrfViewMiddleware: whose requests it refuses, in what words, and which tokens it gives away."""
+"""CsrfViewMiddleware: the requests that it refuses, its messages, and the tokens that it sets."""
 
 from typing import Any
 
@@ -13,51 +13,51 @@ from equivalence.views import MODES, in_both_modes
 
 COOKIE = {"csrftoken": SECRET}
 SESSION = {"sessionid": KNOWN}
-# The secret behind a mask: a token is the mask, and what has been added to each of its letters.
+# A masked secret. A token is a mask, followed by the secret with the mask added letter by letter.
 MASKED = "a" * len(SECRET) + SECRET
 
 
 def accept(request: HttpRequest) -> HttpResponse:
-    """Answer with the form that was sent."""
+    """Respond with the fields and files of the form."""
     return HttpResponse(f"{dict(request.POST)} {[file.read() for file in request.FILES.values()]}")
 
 
 def give(request: HttpRequest) -> HttpResponse:
-    """Answer with a token."""
+    """Respond with a token."""
     return HttpResponse(get_token(request))
 
 
 def rotate(request: HttpRequest) -> HttpResponse:
-    """Answer with a new token."""
+    """Respond with a new token."""
     rotate_token(request)
     return HttpResponse(get_token(request))
 
 
 def show_form(request: HttpRequest) -> HttpResponse:
-    """Answer with a form that has a token in it."""
+    """Respond with a form that contains a token."""
     return render(request, "form.html")
 
 
 def refuse(request: HttpRequest, reason: str) -> HttpResponse:
-    """Answer in the place of Django's own page, with what a query has found."""
+    """Respond with the result of a query in place of Django's page."""
     from django.contrib.auth.models import User
 
     return HttpResponse(f"{User.objects.count()} users: {reason}", status=403)
 
 
 def arefuse(request: HttpRequest, reason: str) -> Any:
-    """Return a coroutine, which Django does not provide for."""
+    """Return a coroutine, which Django does not support."""
 
     async def answer() -> HttpResponse:
         return HttpResponse(reason, status=403)
 
-    forgotten = answer()
-    forgotten.close()
-    return forgotten
+    coroutine = answer()
+    coroutine.close()
+    return coroutine
 
 
 def fail(request: HttpRequest, reason: str) -> HttpResponse:
-    """Fail to answer."""
+    """Raise LookupError."""
     raise LookupError(reason)
 
 
@@ -95,18 +95,18 @@ TRUSTED = ["https://trusted.test", "https://*.wild.test"]
 
 
 def send(path: str = "/async/csrf/accept/", token: str | None = SECRET, **options: Any) -> Request:
-    """Return a form that is sent with a cookie."""
+    """Return a request with a form and a cookie."""
     fields = {"a": "1"} | ({} if token is None else {"csrfmiddlewaretoken": token})
     return form(path, fields, cookies=options.pop("cookies", COOKIE), **options)
 
 
 def upload(path: str = "/async/csrf/accept/", token: str = SECRET, **options: Any) -> Request:
-    """Return a form with a file that is sent with a cookie."""
+    """Return a request with a form, a file and a cookie."""
     return multipart(path, {"a": "1", "csrfmiddlewaretoken": token}, b"a file", cookies=COOKIE, **options)
 
 
 def malformed(content_type: str, body: str, headers: dict[str, str] | None = None) -> Request:
-    """Return a form that cannot be read."""
+    """Return a request with a form that Django cannot parse."""
     return post("/csrf/accept/", body.encode(), content_type, cookies=COOKIE, headers=headers or {})
 
 
@@ -170,7 +170,7 @@ cases = [
     ),
     *(
         case(
-            f"{name} beside a domain of cookies",
+            f"{name} with a cookie domain",
             send(scheme="https", headers={"Referer": referer} if referer else {}),
             CSRF_COOKIE_DOMAIN=".example.com",
         )
@@ -248,13 +248,13 @@ cases = [
                 "an unknown session",
                 [send(cookies={"sessionid": "x" * 32}), get("/csrf/give/", cookies={"sessionid": "x" * 32})],
             ),
-            ("given to nobody", [get("/csrf/give/"), get("/csrf/give/"), get("/csrf/rotate/")]),
+            ("given without a session", [get("/csrf/give/"), get("/csrf/give/"), get("/csrf/rotate/")]),
             (
-                "given to nobody, asynchronously",
+                "given without a session, asynchronously",
                 [get("/async/csrf/give/"), get("/async/csrf/give/"), get("/async/csrf/rotate/")],
             ),
             (
-                "given to somebody",
+                "given with a session",
                 [get("/csrf/give/", cookies=SESSION), get("/csrf/rotate/"), get("/async/csrf/rotate/")],
             ),
             ("not asked for", [get("/async/plain/"), get("/async/plain/", cookies=SESSION)]),

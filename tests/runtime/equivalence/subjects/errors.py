@@ -1,4 +1,4 @@
-"""What goes wrong in a view, in a template or on the way, and what becomes of it."""
+"""Errors in a view, in a template or in middleware, and the responses to them."""
 
 from typing import Any
 
@@ -12,18 +12,18 @@ from equivalence.recorder import note
 from equivalence.settings import USUAL
 from equivalence.views import MODES, in_both_modes
 
-WATCHING = "equivalence.middleware.Watching"
-MEDDLING = "equivalence.middleware.Meddling"
+RECORDING = "equivalence.middleware.Recording"
+INTERFERING = "equivalence.middleware.Interfering"
 
 
 def fail(request: HttpRequest, name: str) -> HttpResponse:
-    """Raise an error."""
+    """Raise the error that the URL names."""
     note(f"view raises {name}")
     raise ERRORS[name](f"raised by the view\n of {request.path}")
 
 
 def answer(request: HttpRequest, status: int) -> HttpResponse:
-    """Answer with a status, and a reason of its own for it."""
+    """Respond with a status and, if the query asks for it, with a reason phrase."""
     return HttpResponse("error", status=status, reason="Whatever" if "reason" in request.GET else None)
 
 
@@ -32,29 +32,29 @@ def return_nothing(request: HttpRequest) -> None:
 
 
 def return_text(request: HttpRequest) -> str:
-    """Return what is no response."""
+    """Return a string in place of a response."""
     return "text"
 
 
 async def coroutine(request: HttpRequest) -> HttpResponse:
-    """Answer, if awaited."""
+    """Respond if awaited."""
     return HttpResponse("awaited")
 
 
 def return_a_coroutine(request: HttpRequest) -> Any:
-    """Return what has not been awaited."""
-    forgotten = coroutine(request)
-    forgotten.close()
-    return forgotten
+    """Return a coroutine that was not awaited."""
+    unawaited = coroutine(request)
+    unawaited.close()
+    return unawaited
 
 
 def fail_to_render(request: HttpRequest) -> TemplateResponse:
-    """Answer with a template that cannot be rendered."""
+    """Respond with a template that cannot be rendered."""
     return TemplateResponse(request, "nowhere.html")
 
 
 def fail_in_render(request: HttpRequest) -> TemplateResponse:
-    """Answer with a template that raises an error while it is rendered."""
+    """Respond with a template that raises an error while it is rendered."""
 
     def name() -> str:
         raise ERRORS[request.GET["error"]]("raised by the template")
@@ -63,7 +63,7 @@ def fail_in_render(request: HttpRequest) -> TemplateResponse:
 
 
 def answer_badly(request: HttpRequest) -> HttpResponseBase:
-    """Answer with a header that cannot be sent."""
+    """Respond with a header that cannot be sent."""
     response = HttpResponse("bad")
     response.headers._store["bad"] = ("Bad", "\u2028")
     return response
@@ -75,7 +75,7 @@ urlpatterns = [
     *in_both_modes("errors/nothing/", return_nothing),
     *in_both_modes("errors/text/", return_text),
     path("errors/coroutine/", return_a_coroutine),
-    path("errors/forgotten/", coroutine),
+    path("errors/awaited/", coroutine),
     *in_both_modes("errors/no-template/", fail_to_render),
     *in_both_modes("errors/render/", fail_in_render),
     *in_both_modes("errors/bad-header/", answer_badly),
@@ -93,7 +93,7 @@ ROUTES = (
 
 cases = [
     *(
-        case(f"/{mode}{route}", get(f"/{mode}{route}"), MIDDLEWARE=[WATCHING, *USUAL, WATCHING])
+        case(f"/{mode}{route}", get(f"/{mode}{route}"), MIDDLEWARE=[RECORDING, *USUAL, RECORDING])
         for mode in MODES
         for route in ROUTES
     ),
@@ -114,7 +114,7 @@ cases = [
     ),
     *(
         case(
-            f"/{route}, pages for errors that are ill",
+            f"/{route}, failing error handlers",
             get(f"/{route}"),
             ROOT_URLCONF="equivalence.failing_error_handlers",
         )
@@ -133,12 +133,12 @@ cases = [
         if mode or not query
     ),
     case("a coroutine", get("/errors/coroutine/")),
-    case("a coroutine, from an asynchronous view", get("/errors/forgotten/")),
+    case("a coroutine, from an asynchronous view", get("/errors/awaited/")),
     *(
         case(
-            f"{what} in {hook}, /{route}",
-            get(f"/{route}", headers={"X-Meddle": f"{hook}: {what}"}),
-            MIDDLEWARE=[WATCHING, *USUAL[:3], MEDDLING, *USUAL[3:], WATCHING],
+            f"{action} in {hook}, /{route}",
+            get(f"/{route}", headers={"X-Interfere": f"{hook}: {action}"}),
+            MIDDLEWARE=[RECORDING, *USUAL[:3], INTERFERING, *USUAL[3:], RECORDING],
         )
         for hook in (
             "process_request",
@@ -147,7 +147,7 @@ cases = [
             "process_exception",
             "process_response",
         )
-        for what in ("answer", "nothing", "Http404", "PermissionDenied", "SuspiciousOperation", "ValueError")
+        for action in ("answer", "nothing", "Http404", "PermissionDenied", "SuspiciousOperation", "ValueError")
         for route in (
             ("async/errors/fail/ValueError/", "errors/render/?error=ValueError")
             if hook == "process_exception"

@@ -1,4 +1,4 @@
-"""XFrameOptionsMiddleware, and the decorators that overrule it."""
+"""XFrameOptionsMiddleware, and the decorators that override it."""
 
 from django.views.decorators.clickjacking import xframe_options_deny, xframe_options_exempt, xframe_options_sameorigin
 from equivalence.client import case, get

@@ -1,4 +1,4 @@
-"""LocaleMiddleware: the language of a request, and the redirect to the path that has it as a prefix."""
+"""LocaleMiddleware: the language of a request, and the redirect to the path with its prefix."""
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language, override
@@ -13,12 +13,12 @@ PARTLY_PREFIXED = {"ROOT_URLCONF": "equivalence.partly_prefixed", "MIDDLEWARE": 
 
 
 def greet(request: HttpRequest) -> HttpResponse:
-    """Answer in the language of the request."""
+    """Respond in the language of the request."""
     return HttpResponse(f"{get_language()} {request.LANGUAGE_CODE} {_('Yes')}")
 
 
 def insist(request: HttpRequest) -> HttpResponse:
-    """Answer in a language of its own."""
+    """Respond in the view's own language."""
     with override("fr"):
         return HttpResponse(_("Yes"), headers={"Content-Language": "fr"})
 
@@ -37,9 +37,9 @@ cases = [
         )
     ),
     case("languages one after the other", get("/greet/", headers=GERMAN), get("/async/greet/"), MIDDLEWARE=EVERY),
-    case("a view that insists", get("/async/insist/", headers=GERMAN), MIDDLEWARE=EVERY),
+    case("a view with its own language", get("/async/insist/", headers=GERMAN), MIDDLEWARE=EVERY),
     case("a page that is not found", get("/nowhere/", headers=GERMAN), MIDDLEWARE=EVERY),
-    case("nothing but the middleware", get("/greet/", headers=GERMAN), MIDDLEWARE=[LOCALE]),
+    case("only the middleware", get("/greet/", headers=GERMAN), MIDDLEWARE=[LOCALE]),
     *(
         case(f"{name}, {settings['ROOT_URLCONF']}", get(path, headers=GERMAN, root_path=root), **settings)
         for settings in (PREFIXED, PARTLY_PREFIXED)
@@ -49,9 +49,9 @@ cases = [
             ("a prefix", "/fr/greet/", ""),
             ("a prefix and no slash", "/fr/greet", ""),
             ("a wrong prefix", "/xx/greet/", ""),
-            ("a path that needs none", "/anywhere/", ""),
-            ("a path that is nowhere", "/nowhere/", ""),
-            ("below a prefix of the server's", "/prefix/greet/?a=1", "/prefix"),
+            ("a path without a language", "/anywhere/", ""),
+            ("a path that is not found", "/nowhere/", ""),
+            ("below the server's root path", "/prefix/greet/?a=1", "/prefix"),
         )
     ),
     case("before the slash is appended", get("/greet", headers=GERMAN), **PREFIXED | {"MIDDLEWARE": [LOCALE, COMMON]}),

@@ -1,4 +1,4 @@
-"""MessageMiddleware: messages that are added, shown, and kept until then."""
+"""MessageMiddleware: messages that are added, stored and shown."""
 
 from django.contrib import messages
 from django.contrib.messages.storage import default_storage
@@ -15,7 +15,7 @@ SESSION = {"sessionid": KNOWN}
 
 
 def add(request: HttpRequest) -> HttpResponse:
-    """Add messages, of so many letters each."""
+    """Add messages of `size` letters each."""
     size = int(request.GET.get("size", "5"))
     messages.info(request, "i" * size)
     messages.error(request, "e" * size, extra_tags="extra")
@@ -25,31 +25,31 @@ def add(request: HttpRequest) -> HttpResponse:
 
 
 def show(request: HttpRequest) -> HttpResponse:
-    """Answer with the messages."""
+    """Respond with the messages."""
     return render(request, "messages.html")
 
 
 def show_and_add(request: HttpRequest) -> HttpResponse:
-    """Answer with the messages, and add one."""
+    """Respond with the messages, and add one."""
     response = render(request, "messages.html")
     messages.warning(request, "afterwards")
     return response
 
 
 def count(request: HttpRequest) -> HttpResponse:
-    """Answer with how many messages there are, which shows none."""
+    """Respond with the number of messages, without showing them."""
     return HttpResponse(str(len(messages.get_messages(request))))
 
 
 def keep(request: HttpRequest) -> HttpResponse:
-    """Answer with the messages, and keep them."""
+    """Respond with the messages, and keep them."""
     response = render(request, "messages.html")
     messages.get_messages(request).used = False
     return response
 
 
 def set_level(request: HttpRequest) -> HttpResponse:
-    """Have messages of a level recorded that are not recorded otherwise."""
+    """Record messages of a level below the default one."""
     before = messages.get_level(request)
     messages.set_level(request, messages.DEBUG)
     messages.debug(request, "recorded")
@@ -57,14 +57,14 @@ def set_level(request: HttpRequest) -> HttpResponse:
 
 
 def replace(request: HttpRequest) -> HttpResponse:
-    """Put other messages in the place of the request's."""
+    """Replace the message storage of the request."""
     request._messages = default_storage(request)
     messages.info(request, "others")
     return HttpResponse("replaced")
 
 
 def remove(request: HttpRequest) -> HttpResponse:
-    """Take the messages away."""
+    """Delete the message storage of the request."""
     del request._messages
     messages.info(request, "lost", fail_silently=True)
     return HttpResponse("removed")

@@ -13,41 +13,41 @@ from equivalence.recorder import note
 from equivalence.settings import EVERY
 from equivalence.views import ASYNC, MODES, in_both_modes
 
-# Belongs to one thread, as a library's cache or connection may.
+# Data of one thread, such as a library's cache or connection.
 kept = threading.local()
 
 
 def plain(request: HttpRequest) -> HttpResponse:
-    """Answer."""
+    """Respond."""
     note("view")
     return HttpResponse("plain")
 
 
 def echo(request: HttpRequest, number: int) -> JsonResponse:
-    """Answer with what was asked."""
+    """Respond with the path and the query of the request."""
     return JsonResponse({"number": number, "get": request.GET, "path": request.path, "info": request.path_info})
 
 
 def template(request: HttpRequest) -> TemplateResponse:
-    """Answer with a template that is still to be rendered."""
+    """Respond with a template that the handler renders."""
     response = TemplateResponse(request, "name.html", {"name": "Ada"})
     response.add_post_render_callback(lambda rendered: note(f"rendered {rendered.content!r}"))
     return response
 
 
 def keep(request: HttpRequest) -> HttpResponse:
-    """Answer with what a synchronous middleware has kept in this thread."""
-    return HttpResponse(getattr(kept, "value", "nothing was kept in this thread"))
+    """Respond with the value that a synchronous middleware stored in this thread."""
+    return HttpResponse(getattr(kept, "value", "nothing is stored in this thread"))
 
 
 class Keeping:
-    """Keeps something for the view in the thread that both run in."""
+    """Stores a value for the view in the thread in which both run."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Keep it until there is a response."""
+        """Store the value until there is a response."""
         kept.value = request.path
         try:
             return self.get_response(request)
@@ -59,7 +59,7 @@ class Synchronous(View):
     """Has methods that are functions."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Answer."""
+        """Respond."""
         return HttpResponse("a class")
 
 
@@ -67,7 +67,7 @@ class Asynchronous(View):
     """Has methods that are coroutine functions."""
 
     async def get(self, request: HttpRequest) -> HttpResponse:
-        """Answer."""
+        """Respond."""
         return HttpResponse("a class")
 
 
@@ -100,15 +100,15 @@ cases = [
         )
     ),
     *(case(f"GET /{mode}plain/ without middleware", get(f"/{mode}plain/"), MIDDLEWARE=[]) for mode in MODES),
-    case("a prefix that the server has taken", get("/prefix/echo/7/", root_path="/prefix")),
-    case("a prefix that is not there", get("/echo/7/", root_path="/prefix")),
-    case("a prefix that is forced", get("/forced/echo/7/"), FORCE_SCRIPT_NAME="/forced"),
+    case("a root path of the server", get("/prefix/echo/7/", root_path="/prefix")),
+    case("a root path that the path lacks", get("/echo/7/", root_path="/prefix")),
+    case("a forced script name", get("/forced/echo/7/"), FORCE_SCRIPT_NAME="/forced"),
     case(
-        "one thread for all of a request",
+        "one thread for a whole request",
         get("/keep/"),
         MIDDLEWARE=[*EVERY, "equivalence.subjects.modes.Keeping"],
     ),
     case("a lower-case method", Request("get", "/async/plain/")),
     case("an unknown method", Request("BREW", "/async/plain/", headers={"Content-Type": "coffee/arabica"})),
-    case("what is not HTTP", Request("GET", "/plain/", kind="websocket")),
+    case("a scope that is not HTTP", Request("GET", "/plain/", kind="websocket")),
 ]

@@ -8,7 +8,7 @@ BEHIND_A_PROXY = {"X-Forwarded-Proto": "https"}
 
 
 def strict(request: HttpRequest) -> HttpResponse:
-    """Answer with security headers of its own."""
+    """Respond with the view's own security headers."""
     headers = {
         "Strict-Transport-Security": "max-age=1",
         "X-Content-Type-Options": "sniff",
@@ -34,11 +34,9 @@ cases = [
         SECURE_HSTS_INCLUDE_SUBDOMAINS=True,
         SECURE_HSTS_PRELOAD=True,
     ),
-    case(
-        "HSTS behind a proxy that nobody trusts", get("/async/plain/", headers=BEHIND_A_PROXY), SECURE_HSTS_SECONDS=60
-    ),
+    case("HSTS behind an untrusted proxy", get("/async/plain/", headers=BEHIND_A_PROXY), SECURE_HSTS_SECONDS=60),
     *(
-        case(f"a view that knows better, /{mode}", get(f"/{mode}strict/", scheme="https"), SECURE_HSTS_SECONDS=60)
+        case(f"a view with its own headers, /{mode}", get(f"/{mode}strict/", scheme="https"), SECURE_HSTS_SECONDS=60)
         for mode in MODES
     ),
     case(

@@ -1,4 +1,4 @@
-"""SessionMiddleware: when a session is saved, deleted or left alone, and what its cookie says."""
+"""SessionMiddleware: when a session is saved or deleted, and the attributes of its cookie."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,53 +11,53 @@ from equivalence.views import ASYNC, MODES, in_both_modes
 
 
 def look(request: HttpRequest) -> HttpResponse:
-    """Answer without looking at what is in the session."""
+    """Respond without reading the session."""
     return HttpResponse(f"{request.session.session_key}")
 
 
 def read(request: HttpRequest) -> HttpResponse:
-    """Answer with what is in the session."""
+    """Respond with a value of the session."""
     return HttpResponse(f"{request.session.get('seen')} {request.session.is_empty()}")
 
 
 async def aread(request: HttpRequest) -> HttpResponse:
-    """Answer with what is in the session."""
+    """Respond with a value of the session."""
     return HttpResponse(f"{await request.session.aget('seen')} {request.session.is_empty()}")
 
 
 def write(request: HttpRequest, status: int = 200) -> HttpResponse:
-    """Put something into the session."""
+    """Store a value in the session."""
     request.session["seen"] = 2
     return HttpResponse("written", status=status)
 
 
 async def awrite(request: HttpRequest, status: int = 200) -> HttpResponse:
-    """Put something into the session."""
+    """Store a value in the session."""
     await request.session.aset("seen", 2)
     return HttpResponse("written", status=status)
 
 
 def mutate(request: HttpRequest) -> HttpResponse:
-    """Change something deep in the session, and say so or not."""
+    """Change a nested value, and mark the session as modified or not."""
     request.session["deep"] = []
-    request.session.modified = "told" in request.GET
+    request.session.modified = "marked" in request.GET
     return HttpResponse("mutated")
 
 
 def fail(request: HttpRequest) -> HttpResponse:
-    """Put something into the session, and fail."""
+    """Store a value in the session, and raise ValueError."""
     request.session["seen"] = 2
     raise ValueError("after the session was modified")
 
 
 def empty(request: HttpRequest) -> HttpResponse:
-    """Take everything out of the session."""
+    """Remove every value from the session."""
     request.session.clear()
     return HttpResponse("empty")
 
 
 def create_and_empty(request: HttpRequest) -> HttpResponse:
-    """Put something into the session and take it out again."""
+    """Store a value in the session and remove it again."""
     request.session["seen"] = 2
     del request.session["seen"]
     return HttpResponse("empty again")
@@ -104,27 +104,27 @@ async def aexpire(request: HttpRequest, kind: str) -> HttpResponse:
 
 
 def interrupt(request: HttpRequest) -> HttpResponse:
-    """Modify a session that somebody else deletes meanwhile."""
+    """Modify a session that another request deletes at the same time."""
     request.session["seen"] = 2
     type(request.session)(request.session.session_key).delete()
     return HttpResponse("interrupted")
 
 
 async def ainterrupt(request: HttpRequest) -> HttpResponse:
-    """Modify a session that somebody else deletes meanwhile."""
+    """Modify a session that another request deletes at the same time."""
     await request.session.aset("seen", 2)
     await type(request.session)(request.session.session_key).adelete()
     return HttpResponse("interrupted")
 
 
 def replace(request: HttpRequest) -> HttpResponse:
-    """Put something else in the place of the session, which is none."""
+    """Replace the session by a dictionary."""
     request.session = {"seen": 2}
     return HttpResponse("replaced")
 
 
 def remove(request: HttpRequest) -> HttpResponse:
-    """Take the session away."""
+    """Delete the session attribute of the request."""
     del request.session
     return HttpResponse("removed")
 
@@ -153,12 +153,12 @@ urlpatterns = [
     *in_both_modes("sessions/remove/", remove),
 ]
 
-VISITORS = {"nobody": {}, "somebody": {"sessionid": KNOWN}}
+VISITORS = {"no session": {}, "a session": {"sessionid": KNOWN}}
 ENGINES = ("cache", "cached_db", "signed_cookies")
 
 
 def visit(route: str, key: str | None = KNOWN) -> Request:
-    """Return a request of somebody who has a session."""
+    """Return a request with a session cookie, or without one."""
     return get(f"/{route}", cookies={"sessionid": key} if key else {})
 
 
@@ -199,11 +199,11 @@ cases = [
         )
         for mode in MODES
         for route in ("plain/", "sessions/read/")
-        for name, key in (("nobody", None), ("somebody", KNOWN), ("an unknown key", "x" * 32))
+        for name, key in (("no session", None), ("a session", KNOWN), ("an unknown key", "x" * 32))
     ),
     *(
         case(f"/{route}", visit(route))
-        for route in ("sessions/mutate/", "sessions/mutate/?told", "sessions/fail/", "sessions/create-and-empty/")
+        for route in ("sessions/mutate/", "sessions/mutate/?marked", "sessions/fail/", "sessions/create-and-empty/")
     ),
     case("created and emptied", visit("sessions/create-and-empty/", None)),
     case(
@@ -231,5 +231,5 @@ cases = [
         for mode in MODES
         for engine in ENGINES
     ),
-    case("of no use to anybody", visit("sessions/look/"), MIDDLEWARE=[]),
+    case("without the middleware", visit("sessions/look/"), MIDDLEWARE=[]),
 ]

@@ -1,4 +1,4 @@
-"""The signals of a request: who receives them, in which order, and what becomes of an error of theirs."""
+"""The signals of a request: the order of their receivers, and the errors of receivers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +19,7 @@ SIGNALS = {"request_started": request_started, "request_finished": request_finis
 def receiving(
     signal: Signal, receiver: Callable[..., Any], **options: Any
 ) -> Callable[[], AbstractContextManager[None]]:
-    """Return what connects a receiver as long as it is needed."""
+    """Return a function that connects a receiver for the duration of a `with` block."""
 
     @contextmanager
     def connect() -> Iterator[None]:
@@ -31,7 +31,7 @@ def receiving(
 
 
 def describe_sender(sender: Any) -> str:
-    """Return who has sent a signal: for us, any subclass of Django's handler is as good as that itself."""
+    """Return the sender of a signal. Any subclass of Django's handler counts as the handler."""
     return "the handler" if isinstance(sender, type) and issubclass(sender, ASGIHandler) else repr(sender)
 
 
@@ -84,13 +84,13 @@ KINDS = {
     "one that fails": lambda name, signal: [receiving(signal, failing(name)), receiving(signal, receiver(name))],
     "one that does a query": lambda name, signal: [receiving(signal, querying(name))],
     "one for Django's handler": lambda name, signal: [receiving(signal, receiver(name), sender=ASGIHandler)],
-    "one for somebody else": lambda name, signal: [receiving(signal, receiver(name), sender=Request)],
+    "one for another sender": lambda name, signal: [receiving(signal, receiver(name), sender=Request)],
 }
 REQUESTS = (
     get("/async/plain/"),
     get("/plain/"),
     get("/async/streams/async/"),
-    get("/async/clients/wait/", client=Client.LEAVES),
+    get("/async/clients/wait/", client=Client.DISCONNECTS),
     get("/async/plain/?\xff"),
     get("/async/errors/fail/ValueError/"),
 )

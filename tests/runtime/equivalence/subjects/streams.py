@@ -1,4 +1,4 @@
-"""Streams and files: what is sent, and what is closed in the end."""
+"""Streams and files: the messages that are sent, and the resources that are closed."""
 
 import asyncio
 import io
@@ -37,19 +37,19 @@ async def aparts() -> AsyncIterator[str]:
 
 
 def failing() -> Iterator[str]:
-    """Fail after the first part."""
+    """Raise ValueError after the first part."""
     yield "one"
     raise ValueError("after the first part")
 
 
 async def afailing() -> AsyncIterator[str]:
-    """Fail after the first part."""
+    """Raise ValueError after the first part."""
     for part in failing():
         yield part
 
 
 async def querying() -> AsyncIterator[str]:
-    """Yield what is in the database."""
+    """Yield the keys of the sessions in the database."""
     from django.contrib.sessions.models import Session
 
     async for session in Session.objects.order_by("session_key"):
@@ -70,37 +70,37 @@ class Resource:
 
 
 class Closing(HttpResponse):
-    """Closes something of its own."""
+    """A response with a `close` of its own."""
 
     def close(self) -> None:
-        """Do what the parent does, before and after something else."""
+        """Note the beginning and the end of the parent's `close`."""
         note("closing")
         super().close()
         note("closed")
 
 
 def stream(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with an iterator."""
+    """Respond with an iterator."""
     return StreamingHttpResponse(parts())
 
 
 def astream(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with an asynchronous iterator."""
+    """Respond with an asynchronous iterator."""
     return StreamingHttpResponse(aparts())
 
 
 def fail(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with an iterator that fails."""
+    """Respond with an iterator that fails."""
     return StreamingHttpResponse(afailing() if "async" in request.GET else failing())
 
 
 def query(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with an asynchronous iterator that reads the database."""
+    """Respond with an asynchronous iterator that reads the database."""
     return StreamingHttpResponse(querying())
 
 
 def read_on(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with what the view has begun to read from the database."""
+    """Respond with rows that the view has begun to read from the database."""
     from django.contrib.sessions.models import Session
 
     rows = Session.objects.order_by("session_key").values_list("session_key", flat=True).iterator(chunk_size=1)
@@ -108,7 +108,7 @@ def read_on(request: HttpRequest) -> StreamingHttpResponse:
 
     def on() -> Iterator[str]:
         yield first
-        # Time enough for somebody else to close what it reads from.
+        # Enough time for the end of the view to close the connection.
         time.sleep(0.02)
         yield from rows
 
@@ -116,7 +116,7 @@ def read_on(request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def aread_on(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with what the view has begun to read from the database."""
+    """Respond with rows that the view has begun to read from the database."""
     from django.contrib.sessions.models import Session
 
     rows = Session.objects.order_by("session_key").values_list("session_key", flat=True).aiterator(chunk_size=1)
@@ -124,7 +124,7 @@ async def aread_on(request: HttpRequest) -> StreamingHttpResponse:
 
     async def on() -> AsyncIterator[str]:
         yield first
-        # Time enough for somebody else to close what it reads from.
+        # Enough time for the end of the view to close the connection.
         await asyncio.sleep(0.02)
         async for row in rows:
             yield row
@@ -133,19 +133,19 @@ async def aread_on(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def write_session(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with a stream, and modify the session before it is sent."""
+    """Respond with a stream, and modify the session before it is sent."""
     request.session["seen"] = 2
     return StreamingHttpResponse(parts())
 
 
 async def awrite_session(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with a stream, and modify the session before it is sent."""
+    """Respond with a stream, and modify the session before it is sent."""
     await request.session.aset("seen", 2)
     return StreamingHttpResponse(aparts())
 
 
 def write_session_late(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with a stream that modifies the session while it is sent, which is too late."""
+    """Respond with a stream that modifies the session while it is sent, which is too late."""
 
     async def late() -> AsyncIterator[str]:
         request.session["seen"] = 2
@@ -155,12 +155,12 @@ def write_session_late(request: HttpRequest) -> StreamingHttpResponse:
 
 
 def resource(request: HttpRequest) -> StreamingHttpResponse:
-    """Answer with a stream that is to be closed."""
+    """Respond with a stream that has a `close`."""
     return StreamingHttpResponse(Resource("the stream"))
 
 
 def send_file(request: HttpRequest) -> FileResponse:
-    """Answer with a file."""
+    """Respond with a file."""
     file = tempfile.NamedTemporaryFile(suffix=".txt")  # noqa: SIM115
     file.write(b"file" * 30000)
     file.seek(0)
@@ -168,17 +168,17 @@ def send_file(request: HttpRequest) -> FileResponse:
 
 
 def send_memory(request: HttpRequest) -> FileResponse:
-    """Answer with a file that is in memory."""
+    """Respond with a file that is in memory."""
     return FileResponse(io.BytesIO(b"memory"), content_type="application/octet-stream")
 
 
 def close_own(request: HttpRequest) -> Closing:
-    """Answer with a response that closes something of its own."""
+    """Respond with a response that has a `close` of its own."""
     return Closing("closing")
 
 
 def close_instance(request: HttpRequest) -> HttpResponse:
-    """Answer with a response whose `close` has been replaced by one that does a query."""
+    """Respond with a response whose `close` was replaced by one with a query."""
     from django.contrib.sessions.models import Session
 
     response = HttpResponse("closing")
@@ -193,7 +193,7 @@ def close_instance(request: HttpRequest) -> HttpResponse:
 
 
 def close_resources(request: HttpRequest) -> HttpResponse:
-    """Answer with a response that has resources to be closed, one of which fails and one does a query."""
+    """Respond with a response with resources: closing one fails, and closing another makes a query."""
     from django.contrib.sessions.models import Session
 
     def count() -> None:
@@ -213,7 +213,7 @@ def close_resources(request: HttpRequest) -> HttpResponse:
 
 
 def close_iterator(request: HttpRequest) -> HttpResponse:
-    """Answer with what an iterator yields, which is closed at once."""
+    """Respond with the items of an iterator, which Django closes at once."""
     return HttpResponse(Resource("the content"))
 
 
@@ -255,13 +255,13 @@ ROUTES = (
 cases = [
     *(case(f"/{mode}{route}", get(f"/{mode}{route}", cookies=SESSION)) for mode in MODES for route in ROUTES),
     *(
-        case(f"/{mode}{route}, to a slow client", get(f"/{mode}{route}", client=Client.IS_SLOW), MIDDLEWARE=[])
+        case(f"/{mode}{route}, to a slow client", get(f"/{mode}{route}", client=Client.SLOW), MIDDLEWARE=[])
         for mode in MODES
         for route in ROUTES
         if "session" not in route
     ),
     *(
-        case(f"/{mode}{route}, to a deaf client", get(f"/{mode}{route}", client=Client.IS_DEAF))
+        case(f"/{mode}{route}, sending fails", get(f"/{mode}{route}", client=Client.SEND_FAILS))
         for mode in MODES
         for route in ("plain/", "streams/sync/", "streams/async/", "streams/file/", "streams/close-own/")
     ),
