@@ -1,4 +1,4 @@
-"""The documents say what is so."""
+"""The documents agree with the code."""
 
 import re
 import tomllib
@@ -12,9 +12,9 @@ from devtools.matrix import QUESTIONS, ROOT
 from devtools.rendering import load_hook
 from tests.support.expectations import TEMPLATE
 
-# What a release in the changelog may have: what Keep a Changelog names, and what is left for a service's owner to do.
+# The parts of a release in the changelog: those of Keep a Changelog, and the steps that a service's owner must take.
 CHANGES = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security", "Upgrading"}
-# A changelog with two releases, to break.
+# A valid changelog with two releases. The tests break it.
 RELEASED = """# Changelog
 
 ## Unreleased
@@ -50,19 +50,19 @@ RELEASED = """# Changelog
 
 
 def project(folder: Path) -> dict[str, Any]:
-    """Return what a pyproject.toml says."""
+    """Return the contents of a pyproject.toml."""
     return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def numbers(dotted: str) -> list[int]:
-    """Return a version, or the day of one, as something to compare."""
+    """Return a version or a date as a list of numbers, for comparisons."""
     return [int(number) for number in re.split("[.-]", dotted)]
 
 
-def faults(changelog: str, version: str) -> list[str]:
-    """Return what is wrong with the form of a changelog, where the newest version is the given one."""
+def changelog_errors(changelog: str, version: str) -> list[str]:
+    """Return the errors in the form of a changelog whose newest release may be `version`."""
     title, *sections = re.split(r"^## ", changelog, flags=re.MULTILINE)
-    wrong = [] if title.startswith("# Changelog\n") and sections else ["is no changelog"]
+    errors = [] if title.startswith("# Changelog\n") and sections else ["is not a changelog"]
     releases = []
     for position, section in enumerate(sections):
         heading, *changes = re.split(r"\n+### ", section)
@@ -72,21 +72,21 @@ def faults(changelog: str, version: str) -> list[str]:
             releases.append(release[1])
             day = date.fromisoformat(release[2])
             if numbers(release[1])[:2] != [day.year, day.month]:
-                wrong.append(f"{heading}: is not of that month")
+                errors.append(f"{heading}: has a date in another month")
         elif heading != "Unreleased" or position:
-            wrong.append(f"{heading}: is no version with its day, nor what is unreleased, on top")
+            errors.append(f"{heading}: is neither a version with its date nor 'Unreleased' at the top")
         if len(set(names)) < len(names) or not set(names) <= CHANGES:
-            wrong.append(f"{heading}: has other parts than {', '.join(sorted(CHANGES))}, once each")
+            errors.append(f"{heading}: may have only the parts {', '.join(sorted(CHANGES))}, each once")
         if "Upgrading" not in names:
-            wrong.append(f"{heading}: does not say how to upgrade")
+            errors.append(f"{heading}: does not say how to upgrade")
         if not all(re.match(r"\w+\n\n- \S", change) for change in changes):
-            wrong.append(f"{heading}: has a part without a list")
+            errors.append(f"{heading}: has a part without a list")
     newest_first = sorted(set(releases), key=numbers, reverse=True)
     if releases != newest_first:
-        wrong.append(f"should have its releases in the order {newest_first}")
+        errors.append(f"must have its releases in the order {newest_first}")
     if releases and numbers(version) < numbers(newest_first[0]):
-        wrong.append(f"has a release newer than {version}")
-    return wrong
+        errors.append(f"has a release newer than {version}")
+    return errors
 
 
 def test_every_file_of_the_manifest_is_in_the_table_of_options() -> None:
@@ -99,7 +99,7 @@ def test_every_file_of_the_manifest_is_in_the_table_of_options() -> None:
 
 
 def missing(document: str, folder: Path) -> set[str]:
-    """Return the test files that a document names and that do not exist: those without a path below a folder."""
+    """Return the test files that a document names and that do not exist. Names without a path are below `folder`."""
     named = set(re.findall(r"`((?:tests/[\w/]*)?test_\w+\.py)`", document))
     assert named
     below = {path.name for path in folder.rglob("test_*.py")}
@@ -111,13 +111,13 @@ def test_every_test_that_a_document_names_exists(document: str, folder: Path) ->
     assert missing((ROOT / "docs" / document).read_text(encoding="utf-8"), folder) == set()
 
 
-def test_a_test_that_does_not_exist_is_noticed() -> None:
+def test_missing_test_file_is_reported() -> None:
     document = "`test_api.py`, `test_nothing.py`, `tests/render/test_answers.py`, `tests/faults/test_nothing.py`"
 
     assert missing(document, TEMPLATE) == {"test_nothing.py", "tests/faults/test_nothing.py"}
 
 
-def test_security_has_each_requirement_of_level_1_once() -> None:
+def test_security_document_has_each_level_1_requirement_once() -> None:
     document = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
     cells = re.findall(r"^\| (\d[\d., ]*) \|", document, re.MULTILINE)
     requirements = [requirement for cell in cells for requirement in cell.split(", ")]
@@ -134,45 +134,45 @@ def test_every_question_is_in_the_readme_and_has_a_prompt() -> None:
             assert question in QUESTIONS["__prompts__"]
 
 
-def test_nothing_pinned_carries_an_address() -> None:
+def test_constraints_contain_no_url() -> None:
     assert "://" not in (ROOT / "constraints.txt").read_text(encoding="utf-8")
 
 
-def test_a_service_names_the_release_that_it_comes_from() -> None:
+def test_service_names_the_release_of_the_template() -> None:
     assert project(TEMPLATE)["tool"]["template"]["version"] == project(ROOT)["project"]["version"]
 
 
-def test_the_changelog_keeps_its_form() -> None:
+def test_changelog_has_no_errors() -> None:
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
-    assert faults(changelog, project(ROOT)["project"]["version"]) == []
+    assert changelog_errors(changelog, project(ROOT)["project"]["version"]) == []
 
 
 @pytest.mark.parametrize("version", ["2026.12.0", "2026.12.1", "2027.1.0"])
-def test_a_changelog_with_releases_keeps_the_form(version: str) -> None:
-    assert faults(RELEASED, version) == []
+def test_changelog_with_releases_has_no_errors(version: str) -> None:
+    assert changelog_errors(RELEASED, version) == []
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "fault"),
+    ("old", "new", "error"),
     [
-        ("# Changelog\n", "", "is no changelog"),
-        ("## Unreleased", "## Soon", "Soon: is no version with its day"),
-        ("## 2026.11.9 - 2026-11-30", "## Unreleased", "Unreleased: is no version with its day"),
-        ("2026.12.0 - 2026-12-01", "2026.12.0", "2026.12.0: is no version with its day"),
-        ("2026.12.0 - 2026-12-01", "2026.12 - 2026-12-01", "2026.12 - 2026-12-01: is no version with its day"),
-        ("2026.11.9", "2026.11.09", "2026.11.09 - 2026-11-30: is no version with its day"),
-        ("2026.12.0", "v2026.12.0", "v2026.12.0 - 2026-12-01: is no version with its day"),
-        ("2026-12-01", "2026-11-30", "2026.12.0 - 2026-11-30: is not of that month"),
-        ("2026.11.9 - 2026-11-30", "2026.12.9 - 2026-12-30", "should have its releases in the order ['2026.12.9'"),
-        ("2026.11.9 - 2026-11-30", "2026.12.0 - 2026-12-01", "should have its releases in the order ['2026.12.0']"),
+        ("# Changelog\n", "", "is not a changelog"),
+        ("## Unreleased", "## Soon", "Soon: is neither a version with its date"),
+        ("## 2026.11.9 - 2026-11-30", "## Unreleased", "Unreleased: is neither a version with its date"),
+        ("2026.12.0 - 2026-12-01", "2026.12.0", "2026.12.0: is neither a version with its date"),
+        ("2026.12.0 - 2026-12-01", "2026.12 - 2026-12-01", "2026.12 - 2026-12-01: is neither a version with its date"),
+        ("2026.11.9", "2026.11.09", "2026.11.09 - 2026-11-30: is neither a version with its date"),
+        ("2026.12.0", "v2026.12.0", "v2026.12.0 - 2026-12-01: is neither a version with its date"),
+        ("2026-12-01", "2026-11-30", "2026.12.0 - 2026-11-30: has a date in another month"),
+        ("2026.11.9 - 2026-11-30", "2026.12.9 - 2026-12-30", "must have its releases in the order ['2026.12.9'"),
+        ("2026.11.9 - 2026-11-30", "2026.12.0 - 2026-12-01", "must have its releases in the order ['2026.12.0']"),
         ("2026.12.0 - 2026-12-01", "2027.1.0 - 2027-01-01", "has a release newer than 2026.12.0"),
-        ("### Fixed", "### Mended", "Unreleased: has other parts than"),
-        ("### Fixed", "### Upgrading", "Unreleased: has other parts than"),
+        ("### Fixed", "### Repaired", "Unreleased: may have only the parts"),
+        ("### Fixed", "### Upgrading", "Unreleased: may have only the parts"),
         ("### Fixed\n\n- A third thing.\n", "### Fixed\n", "Unreleased: has a part without a list"),
         ("### Fixed\n\n- A third thing.\n\n### Upgrading", "### Fixed", "Unreleased: does not say how to upgrade"),
     ],
 )
-def test_a_fault_in_the_changelog_is_noticed(old: str, new: str, fault: str) -> None:
+def test_error_in_the_changelog_is_reported(old: str, new: str, error: str) -> None:
     assert old in RELEASED
-    assert any(line.startswith(fault) for line in faults(RELEASED.replace(old, new, 1), "2026.12.0"))
+    assert any(line.startswith(error) for line in changelog_errors(RELEASED.replace(old, new, 1), "2026.12.0"))

@@ -1,4 +1,4 @@
-"""What git runs for a service's owner: mends a commit, and lets nothing be pushed that `make check` refuses."""
+"""A service's git hooks: they fix the files of a commit, and refuse to push code that fails `make check`."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,12 +11,12 @@ from devtools.matrix import Answers, all_off
 from devtools.rendering import render
 
 PLAIN = all_off()
-# The environment that the tests share stands in for the service's own, which `uv run` would make.
+# The hooks use the environment of the tests. Without these variables, `uv run` would create one.
 SHARED = OWNER | {"UV_NO_SYNC": "1", "UV_PROJECT_ENVIRONMENT": str(Path(UV).parent.parent)}
 
 
 @pytest.mark.fills_mypy_cache
-def test_git_mends_a_commit_and_checks_a_push(
+def test_hooks_fix_a_commit_and_check_a_push(
     tmp_path: Path, types: Callable[[Answers], AbstractContextManager[str]]
 ) -> None:
     service = render(PLAIN, tmp_path)

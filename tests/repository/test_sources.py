@@ -1,4 +1,4 @@
-"""The template's own sources are as clean unrendered as what they render to, and so are the hooks and these tests."""
+"""The unrendered sources, the hooks, the tools and the tests pass the linters and the type checker."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,28 +10,28 @@ from devtools.commands import succeed
 from devtools.matrix import ROOT, Answers, all_on
 from tests.support.expectations import TEMPLATE
 
-OURS = ("benchmarks", "hooks", "load", "tests")
-# Those that somebody has written; most of these two is printed by what measures.
+FOLDERS = ("benchmarks", "hooks", "load", "tests")
+# `make benchmark` and `make load` write most of these two documents.
 PRINTED = {ROOT / "docs" / "performance.md", ROOT / "docs" / "load.md"}
 DOCUMENTS = {*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")} - PRINTED
-# A tag between imports is a comment that sorting would set apart: what sorting and formatting say is asked of the
-# rendered files alone.
+# A block tag between imports is a comment, at which the linter would split the imports. The order of imports and the
+# format are checked in the rendered files.
 UNRENDERED = ("ruff", "check", "--no-cache", "--ignore", "I001", ".")
 
 
 @pytest.mark.fills_mypy_cache
-def test_the_unrendered_service_passes_the_linter_and_the_type_checker(
+def test_unrendered_service_passes_linter_and_type_checker(
     types: Callable[[Answers], AbstractContextManager[str]],
 ) -> None:
     succeed(TEMPLATE, *UNRENDERED)
-    # It has everything. Bytecode or a cache in the template would be rendered with it.
+    # Bytecode or a cache in the template would be rendered as part of a service.
     with types(all_on()) as cache:
         succeed(TEMPLATE, "mypy", ".", MYPY_CACHE_DIR=cache, PYTHONDONTWRITEBYTECODE="1")
 
 
-def test_hooks_and_tests_pass_the_linter_and_the_type_checker(tmp_path: Path) -> None:
-    succeed(ROOT, "ruff", "check", "--no-cache", *OURS)
-    succeed(ROOT, "ruff", "format", "--check", "--no-cache", *OURS)
+def test_tools_hooks_and_tests_pass_linter_and_type_checker(tmp_path: Path) -> None:
+    succeed(ROOT, "ruff", "check", "--no-cache", *FOLDERS)
+    succeed(ROOT, "ruff", "format", "--check", "--no-cache", *FOLDERS)
     succeed(ROOT, "mypy", MYPY_CACHE_DIR=str(tmp_path))
 
 
@@ -40,8 +40,8 @@ def test_documents_and_settings_pass_their_linters() -> None:
     succeed(ROOT, "tombi", "lint", "--offline", "pyproject.toml")
 
 
-def test_the_template_has_the_files_that_git_knows_and_no_other() -> None:
+def test_template_has_only_files_that_git_knows() -> None:
     known = succeed(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", TEMPLATE.name)
-    there = {path.relative_to(ROOT).as_posix() for path in TEMPLATE.rglob("*") if path.is_file()}
+    found = {path.relative_to(ROOT).as_posix() for path in TEMPLATE.rglob("*") if path.is_file()}
 
-    assert there == set(known.split("\0")[:-1])
+    assert found == set(known.split("\0")[:-1])
