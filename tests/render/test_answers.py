@@ -1,4 +1,4 @@
-"""Wrong answers are refused before cookiecutter writes a file, all of them at once, in a line each."""
+"""Wrong answers are refused before cookiecutter writes a file, all at once and in a line each."""
 
 import json
 import os
@@ -172,12 +172,12 @@ BAD = [
 ]
 
 
-# What cookiecutter 2.7 runs on.
+# The versions of Python that cookiecutter 2.7 supports.
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 
 
 def examples(**answers: object) -> Answers:
-    """Return the valid example of every answer, except for those that are given."""
+    """Return the valid example of every answer, updated with `answers`."""
     return {key: example for key, (_, example) in load_hook("pre_gen_project")["RULES"].items()} | answers
 
 
@@ -223,7 +223,7 @@ def test_every_character_that_unicode_calls_invisible_is_refused() -> None:
 
 
 def is_in(character: str, categories: set[str]) -> bool:
-    """Return whether a character is in one of some categories of Unicode, as this Python knows them."""
+    """Return whether this Python puts a character in one of the categories of Unicode."""
     return unicodedata.category(character) in categories
 
 
@@ -306,7 +306,7 @@ def test_refusal_on_the_command_line_begins_with_the_wrong_answer(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-# Python 3.10 to 3.13 run this. It prints what the hook refuses, on standard output as JSON.
+# Python 3.10 to 3.13 run this program. It prints the verdicts of the hook as JSON.
 VERDICTS = """
 import hashlib, json, keyword, re, sys
 namespace = {"__name__": "hook"}
@@ -326,7 +326,7 @@ print(json.dumps({
 
 
 def verdicts(directory: Path, version: str, *slugs: str) -> dict[str, object]:
-    """Return what the hook refuses when a version of Python runs it."""
+    """Return the verdicts of the hook under a version of Python."""
     # pyenv's launchers look here for their version.
     (directory / ".python-version").write_text(version, encoding="utf-8")
     found = run(directory, UV, "python", "find", "--no-project", version, PATH=os.environ["PATH"])
@@ -353,7 +353,7 @@ def test_every_python_gives_the_same_verdicts(tmp_path: Path, version: str) -> N
 
     given = verdicts(tmp_path, version, *slugs)
 
-    # Its own keywords and modules of the standard library are all refused.
+    # The hook refuses every keyword and every standard module of this version.
     assert given["accepted"] == []
     assert given == newest
 
@@ -412,7 +412,7 @@ def test_wrong_choice_in_configuration_is_refused(tmp_path: Path, text: str, lin
         pytest.param((), 'unset COOKIECUTTER_CONFIG; mv ../user.yaml ~/.cookiecutterrc; exec "$@"', id="home"),
     ],
 )
-def test_wrong_toggle_in_configuration_is_refused_wherever_that_is(
+def test_wrong_toggle_in_configuration_is_refused_in_any_location(
     tmp_path: Path, arguments: tuple[str, ...], script: str
 ) -> None:
     result = configured(tmp_path, POSTGRES, "--no-input", *arguments, script=script)
@@ -476,7 +476,7 @@ def test_wrong_toggle_in_configuration_is_asked_for_with_prompts(tmp_path: Path)
     assert ": Channels, PostgreSQL, async views" in result.stdout
 
 
-# cookiecutter renders this as 42 where it takes an answer for a template.
+# cookiecutter renders this as 42 if it evaluates the answer as a template.
 EVALUATED = "{{ 6 * 7 }}"
 
 
@@ -550,7 +550,7 @@ def test_prompts_fit_a_terminal_and_have_no_markup() -> None:
     servers = prompts.pop("asgi_server")
     assert set(servers) == {"__prompt__", *SERVERS}
     for prompt in [*prompts.values(), *servers.values()]:
-        # rich, which prints them, takes brackets for styles.
+        # rich prints the prompts, and reads brackets as styles.
         assert len(prompt) <= 90
         assert "[" not in prompt
 

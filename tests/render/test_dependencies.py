@@ -1,4 +1,4 @@
-"""What a service depends on: bounded, so that no release of tomorrow breaks it, and resolvable in every combination."""
+"""A service's dependencies have upper bounds, so that no new release breaks it, and every combination resolves."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ from tests.support.expectations import TEMPLATE
 
 @pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Return every pyproject.toml that can be rendered, and the combinations that have it."""
+    """Return every pyproject.toml that can be rendered, with the names of its combinations."""
     template = tmp_path_factory.mktemp("template")
     shutil.copy(ROOT / "cookiecutter.json", template)
     (template / TEMPLATE.name).mkdir()
@@ -31,12 +31,12 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
 
 
 def unbounded(requirements: list[str]) -> list[str]:
-    """Return the requirements that a feature release of what they require could break."""
+    """Return the requirements that allow more than one feature release."""
     return [text for text in requirements if not is_bounded(Requirement(text))]
 
 
 def is_bounded(requirement: Requirement) -> bool:
-    """Tell whether a requirement allows one feature release only: >=1.2.3,<1.3."""
+    """Return whether a requirement allows only one feature release: >=1.2.3,<1.3."""
     limits = {specifier.operator: specifier.version for specifier in requirement.specifier}
     if set(limits) != {">=", "<"}:
         return False
@@ -51,14 +51,14 @@ def unpinned(requirements: list[str]) -> list[str]:
     ]
 
 
-def test_no_feature_release_can_break_a_service(projects: dict[str, list[str]]) -> None:
+def test_dependencies_exclude_the_next_feature_release(projects: dict[str, list[str]]) -> None:
     for text in projects:
         project = tomllib.loads(text)
         assert unbounded(project["project"]["dependencies"] + project["dependency-groups"]["dev"]) == []
         assert unpinned(project["dependency-groups"]["lint"]) == []
 
 
-def test_a_requirement_that_is_too_wide_is_noticed() -> None:
+def test_requirement_that_is_too_wide_is_reported() -> None:
     wide = ["django", "django>=6.1", "django>=6.1.3,<7", "django<6.2", "django==6.1.*", "channels>=4.3,<4.5"]
     assert unbounded([*wide, "django>=6.1.3,<6.2"]) == wide
     assert unpinned(["ruff>=0.17", "ruff==0.17.6", "ruff"]) == ["ruff>=0.17", "ruff"]

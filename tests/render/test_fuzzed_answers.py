@@ -1,8 +1,8 @@
-"""Every generated answer is refused, or is in the rendered files as it was given.
+"""Every generated answer is refused, or appears unchanged in the rendered files.
+
+This command tries fifty times as many answers as usual, and different ones each time:
 
     .venv/bin/pytest --effort 50 --numprocesses 0 --timeout 0 tests/render/test_fuzzed_answers.py
-
-tries fifty times as many answers as usual, and different ones each time.
 """
 
 import ast
@@ -42,7 +42,7 @@ EXAMPLES = {key: example for key, (_, example) in HOOK["RULES"].items()}
 NOTHING = re.compile("(?!)")
 TEXTS = ["project_name", "description", "author_name"]
 
-# Every category of Unicode as often as any other.
+# Each category of Unicode is equally likely.
 CATEGORIES: list[Any] = sorted({unicodedata.category(chr(point)) for point in range(sys.maxunicode + 1)})
 CHARACTERS = st.one_of([st.characters(categories=[category]) for category in CATEGORIES])
 ORDINARY = st.sampled_from(["Shop", "of", "Ada's", "& Sons", "日本語", "naïve", "😀", "#1", "50%", "(new)", " "])
@@ -81,7 +81,7 @@ def accepts(key: str, value: object) -> bool:
     return not HOOK["refusals"](with_one(key, value))
 
 
-# One generated answer among valid ones, because most generated answers are refused; or all of them generated.
+# One generated answer among valid ones, because most generated answers are refused. Or all answers generated.
 ANSWERS = st.one_of(
     [st.builds(with_one, st.just(key), strategy) for key, strategy in FREE.items()]
     + [st.fixed_dictionaries(FREE | FIXED)]
@@ -90,7 +90,7 @@ ACCEPTED = st.fixed_dictionaries(
     {key: strategy.filter(partial(accepts, key)) for key, strategy in (FREE | FIXED).items()}
 )
 
-# The template's Jinja environment, and the files that answers are written into.
+# The template's Jinja environment, and the files that contain answers.
 CONTEXT: Answered = {"cookiecutter": QUESTIONS}
 JINJA = create_env_with_context(CONTEXT)
 
@@ -109,8 +109,8 @@ LAST_HOOK = template("hooks/post_gen_project.py")
 DEFAULT_SLUG = JINJA.from_string(QUESTIONS["project_slug"])
 
 
-def often(examples: int, *, shrink: bool = True) -> settings:
-    """Return settings for a number of examples: the same in each run, or others with more effort."""
+def with_examples(examples: int, *, shrink: bool = True) -> settings:
+    """Return settings for a number of examples: the same in each run, or new ones with `--effort`."""
     return settings(
         max_examples=examples * effort(),
         derandomize=effort() == 1,
@@ -122,8 +122,8 @@ def often(examples: int, *, shrink: bool = True) -> settings:
     )
 
 
-def check_answers_come_back(answers: Answered, project: str, settings: str, readme: str) -> None:
-    """Check that the files have the answers as they were given, and nothing else in their places."""
+def check_answers_are_unchanged(answers: Answered, project: str, settings: str, readme: str) -> None:
+    """Check that the files contain the answers unchanged, and nothing else in their places."""
     metadata = tomllib.loads(project)["project"]
     assert metadata["name"] == answers["project_slug"]
     assert metadata["description"] == answers["description"]
@@ -153,7 +153,7 @@ def check(answers: Answered) -> None:
     # cookiecutter also evaluates answers as templates.
     texts = "\n".join(answers[key] for key in FREE)
     assert JINJA.from_string(texts).render(context) == texts
-    check_answers_come_back(answers, *(file.render(context) for file in (PROJECT, SETTINGS, README)))
+    check_answers_are_unchanged(answers, *(file.render(context) for file in (PROJECT, SETTINGS, README)))
     namespace: Answered = {"__name__": "hook"}
     exec(LAST_HOOK.render(context), namespace)  # noqa: S102
     assert namespace["ANSWERS"] == context["cookiecutter"]
@@ -184,12 +184,12 @@ def test_generated_answer_is_refused_or_keeps_files_valid() -> None:
     for piece in MEANINGFUL:
         for key in TEXTS:
             check(EXAMPLES | {key: f"a{piece}b"})
-    often(700)(given(ANSWERS)(check))()
+    with_examples(700)(given(ANSWERS)(check))()
 
 
 def test_linters_accept_every_accepted_project_name(tmp_path: Path) -> None:
     lint(tmp_path, MEANINGFUL)
-    often(12, shrink=False)(given(st.lists(TEXT, min_size=60))(lambda names: lint(tmp_path, names)))()
+    with_examples(12, shrink=False)(given(st.lists(TEXT, min_size=60))(lambda names: lint(tmp_path, names)))()
 
 
 @pytest.mark.slow(30)
@@ -200,7 +200,7 @@ def test_accepted_answers_render_a_valid_service(tmp_path: Path) -> None:
         service = render(answers, tmp_path / str(len(services)))
         services[str(service)] = answers["project_name"]
         files = text_files(service)
-        check_answers_come_back(
+        check_answers_are_unchanged(
             answers, *(files[path] for path in ("pyproject.toml", "config/settings.py", "README.md"))
         )
         for path, text in files.items():
@@ -217,7 +217,7 @@ def test_accepted_answers_render_a_valid_service(tmp_path: Path) -> None:
         succeed(service, "ruff", "format", "--check", "--no-cache", ".")
         succeed(service, "rumdl", "check", "--no-cache", ".")
 
-    often(8)(given(ACCEPTED)(check_service))()
+    with_examples(8)(given(ACCEPTED)(check_service))()
 
     some = list(services)[: 4 * effort()]
     pages = [json.loads(line) for line in succeed(tmp_path, "python", HOME_PAGES, *some).splitlines()]
@@ -241,7 +241,7 @@ def test_refused_answers_leave_no_files(tmp_path: Path, capfd: pytest.CaptureFix
     # cookiecutter changes templates and other line ends before the hook sees them.
     verbatim = ANSWERS.filter(lambda answers: not re.search(r"[{\r]", "".join(map(str, answers.values()))))
     refused = verbatim.filter(HOOK["refusals"])
-    often(10)(given(refused)(check_refusal))()
+    with_examples(10)(given(refused)(check_refusal))()
 
 
 @pytest.mark.parametrize("character", ['"', "\\", "{"])

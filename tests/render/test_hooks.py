@@ -1,4 +1,4 @@
-"""On every kind of machine, cookiecutter's command renders the same bytes, and a refusal leaves no files."""
+"""cookiecutter renders the same bytes on every kind of machine, and a refusal leaves no files."""
 
 import json
 import os
@@ -23,7 +23,7 @@ type Contents = dict[str, tuple[bytes, int]]
 # The folder of the service with every answer at its default. The hook removes files and a folder from it.
 NAME = "async-django-service"
 BAD = ("project_slug=../evil", "author_email=ada")
-# cookiecutter 2.7 runs on these, and so do the hooks.
+# The versions of Python that cookiecutter 2.7 supports.
 PYTHONS = ["3.10", "3.11", "3.12", "3.13"]
 # Removes the privileges of root, so that root cannot write to a read-only folder either.
 UNPRIVILEGED = 'exec "$@"' if os.geteuid() else 'exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
@@ -45,7 +45,7 @@ SCRIPTS = {
     "files for the owner only": 'umask 077; exec "$@"',
     "no stdin, stdout and stderr": 'exec "$@" <&- >&- 2>&-',
     "a full disk behind stdout": 'exec "$@" >/dev/full',
-    "a reader that has gone": '{ "$@"; echo $? >"$TMPDIR/status"; } | :; exit $(cat "$TMPDIR/status")',
+    "a reader that has exited": '{ "$@"; echo $? >"$TMPDIR/status"; } | :; exit $(cat "$TMPDIR/status")',
 }
 
 
@@ -202,7 +202,7 @@ def test_modules_in_the_folder_of_the_hooks_are_not_imported(tmp_path: Path, usu
 
 @pytest.mark.parametrize("home", ["absent", "read-only"])
 def test_cookiecutter_fails_without_a_writable_home(tmp_path: Path, home: str) -> None:
-    # It writes the answers there for a replay, before it runs the hooks.
+    # cookiecutter stores the answers for a replay in the home before it runs the hooks.
     result = without_home(tmp_path, home, script=f"unset COOKIECUTTER_CONFIG; {UNPRIVILEGED}")
 
     assert result.returncode == 1
@@ -211,7 +211,7 @@ def test_cookiecutter_fails_without_a_writable_home(tmp_path: Path, home: str) -
 
 
 def test_replay_dir_in_configuration_replaces_the_home(tmp_path: Path, usual: Contents) -> None:
-    # All these tests have a configuration with a `replay_dir`.
+    # The configuration of all these tests has a `replay_dir`.
     result = without_home(tmp_path, "read-only", script=UNPRIVILEGED)
     assert check_rendered(result, tmp_path / "output") == usual
 

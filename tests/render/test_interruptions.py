@@ -54,7 +54,7 @@ def kill_the_hook(process: psutil.Process) -> None:
 def render_and_interrupt(
     directory: Path, moment: str, how: Callable[[psutil.Process], None], *arguments: str, template: Path | None = None
 ) -> None:
-    """Render and interrupt that at a moment."""
+    """Start a render and interrupt it at a moment."""
     template = template or copy_template(directory / "template")
     path, line = MOMENTS[moment]
     fifo = template / path
@@ -73,7 +73,7 @@ def render_and_interrupt(
             template=template,
             script='echo $$ >"$TMPDIR/pid"; exec "$@"',
         )
-        # The reader of the FIFO waits as long as it is open.
+        # The reader of the FIFO blocks while the FIFO is open.
         writer = open_when_read(fifo, lambda: not call.done())
         try:
             how(psutil.Process(int((directory / "scripts" / "pid").read_text(encoding="utf-8"))))

@@ -38,7 +38,7 @@ def write(service: Path, files: dict[str, str]) -> None:
 
 
 def read(service: Path, paths: dict[str, str]) -> dict[str, str]:
-    """Return those of the owner's files that still exist."""
+    """Return the owner's files that still exist."""
     return {path: (service / path).read_text(encoding="utf-8") for path in paths if (service / path).exists()}
 
 
@@ -97,7 +97,7 @@ def test_files_of_a_toggle_that_is_now_off_are_removed(tmp_path: Path, plain: di
     render(tmp_path, *ON)
     edited = {"catalog/consumers.py": "# mine\n"}
     write(service, edited)
-    # Python leaves such a file.
+    # Python leaves bytecode of an imported module.
     write(service, {"runtime/postgres/embedded/__pycache__/base.cpython-313.pyc": ""})
 
     message = render(tmp_path, *OFF, OVERWRITE).stdout
