@@ -1,1 +1,1 @@
-"""A rendered service beside its peers: `make benchmark`."""
+"""Compares a rendered service with its peers: `make benchmark`."""

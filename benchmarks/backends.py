@@ -1,4 +1,4 @@
-"""What the contenders depend on: a real PostgreSQL, a real Valkey and a slow HTTP server, all from wheels."""
+"""The dependencies of the contenders: PostgreSQL and Valkey, both from wheels, and a slow HTTP server."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Backends:
-    """Where they are."""
+    """The URLs of the dependencies."""
 
     database_url: str
     redis_url: str
@@ -26,12 +26,12 @@ class Backends:
 
 @contextmanager
 def running_backends(directory: Path) -> Iterator[Backends]:
-    """Hold all of them open; their files are in a folder."""
+    """Run all dependencies, with their files in a folder, until the block ends."""
     with ExitStack() as stack:
         socket = stack.enter_context(running_postgres(directory / "postgres", durable=True))
         valkey = stack.enter_context(ValkeyServer(port=free_port()))
         port = free_port()
-        # A client's connections may be idle between two measurements: that they were closed would be an error.
+        # Keep the connections of clients open between two measurements. Closed ones would cause errors.
         command = [*uvicorn("peers.slow:application", port), "--timeout-keep-alive", "3600"]
         slow = stack.enter_context(running(command, port, "/", directory, {"PYTHONPATH": str(HERE)}))
         yield Backends(f"postgresql://postgres:@/postgres?host={socket}", f"{valkey.connection_url}/0", slow.url)

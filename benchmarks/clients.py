@@ -1,4 +1,4 @@
-"""The clients: `wrk` for throughput, and small ones of our own for what it cannot measure."""
+"""The clients: `wrk` for throughput, and small asynchronous clients for what it cannot measure."""
 
 import asyncio
 import re
@@ -8,18 +8,17 @@ import time
 import aiohttp
 
 CONNECTIONS = 32
-# Seconds after which a request counts as lost.
-TIMEOUT = aiohttp.ClientTimeout(total=60)
+TIMEOUT = aiohttp.ClientTimeout(total=60)  # seconds until a request counts as lost
 
 
 class LoadError(Exception):
-    """Requests that failed: what was measured is not what was meant."""
+    """Some requests failed, so the measurement is invalid."""
 
 
 def throughput(url: str, seconds: float, headers: dict[str, str]) -> tuple[int, float]:
-    """Return the requests that `wrk` makes on `CONNECTIONS` connections, and how many a second.
+    """Return the number of requests that `wrk` makes on `CONNECTIONS` connections, and the number per second.
 
-    Raises LoadError if any fails.
+    Raises LoadError if a request fails.
     """
     options = [f"--connections={CONNECTIONS}", "--threads=1", f"--duration={seconds:.0f}s"]
     options += [f"--header={name}: {value}" for name, value in headers.items()]
@@ -33,14 +32,14 @@ def throughput(url: str, seconds: float, headers: dict[str, str]) -> tuple[int, 
 
 
 async def latencies(url: str, clients: int, seconds: float) -> list[float]:
-    """Return the seconds that each request takes, of clients that ask again as soon as they have their answer.
+    """Return the durations of requests, in seconds. Each client sends the next request as soon as it has a response.
 
-    None asks after `seconds`, but each asks once at least. Raises an exception group if a request fails.
+    Each client sends at least one request, and none after `seconds`. Raises an exception group if a request fails.
     """
     deadline = time.perf_counter() + seconds
     taken: list[float] = []
 
-    async def ask_again_and_again() -> None:
+    async def send_requests() -> None:
         ended = 0.0
         while ended < deadline:
             started = time.perf_counter()
@@ -50,23 +49,23 @@ async def latencies(url: str, clients: int, seconds: float) -> list[float]:
 
     async with new_session() as session, asyncio.TaskGroup() as group:
         for _ in range(clients):
-            group.create_task(ask_again_and_again())
+            group.create_task(send_requests())
     return taken
 
 
 async def at_once(url: str, count: int) -> None:
-    """Make as many requests, all open at the same time. Raises as `latencies` does."""
+    """Make `count` requests at the same time. Raises an exception group if a request fails."""
     async with new_session() as session, asyncio.TaskGroup() as group:
         for _ in range(count):
             group.create_task(get(session, url))
 
 
 def new_session() -> aiohttp.ClientSession:
-    """Return an HTTP client that opens as many connections as it has requests."""
+    """Return an HTTP client without a limit of connections."""
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=TIMEOUT, raise_for_status=True)
 
 
 async def get(session: aiohttp.ClientSession, url: str) -> bytes:
-    """Return the body of a URL that answers 2xx."""
+    """Return the body of a response. Raises ClientResponseError for a status of 400 or more."""
     async with session.get(url) as response:
         return await response.read()

@@ -1,7 +1,7 @@
-"""The rendered service beside its peers, measured in one run: `make benchmark`.
+"""Measures the rendered service and its peers in one run: `make benchmark`.
 
-Each round measures every contender once, on a server that has just been started, and each round begins with another of
-them. What is compared are the numbers of the same round: `report.py` prints the medians of these ratios. Needs `wrk`.
+Each round measures every contender once, on a new server process. Each round begins with another contender. `report.py`
+compares the numbers of the same round and prints the medians of these ratios. Needs `wrk`.
 """
 
 import argparse
@@ -22,17 +22,17 @@ from devtools.documents import write_measured
 from devtools.matrix import ROOT
 
 BUILD = ROOT / ".benchmarks"
-# Of files that one process may have open: a server with a thousand sockets, and so many clients of it.
-FILES = 8_192
+# Open files per process. A server has a thousand WebSockets, and one process has all their clients.
+MAX_OPEN_FILES = 8_192
 
 
 def main() -> None:
     """Measure, print the tables, and draw the chart."""
     options = parse_options()
     if shutil.which("wrk") is None:
-        sys.exit("wrk, which makes the load, is not installed: apt install wrk")
+        sys.exit("The load generator wrk is not installed. Run `apt install wrk`.")
     allow_open_files()
-    # So that the servers are stopped then, too.
+    # Exit through `sys.exit` so that the servers are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     results: Results = {}
     with tempfile.TemporaryDirectory() as name, running_backends(Path(name)) as backends:
@@ -51,30 +51,46 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    """Return `rounds`, `seconds`, `only`, `output`, `document` and `chart`, as the command line has them."""
-    parser = argparse.ArgumentParser(prog="make benchmark", description="Measure a rendered service beside its peers.")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: 3)")
-    parser.add_argument("--seconds", type=int, default=3, help="how long each time (default: 3)")
-    parser.add_argument("--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="fewer workloads")
-    parser.add_argument("--output", type=Path, default=BUILD / "comparison.md", help="where the tables go, too")
-    parser.add_argument("--document", type=Path, help="a document to write the tables into, where it says `measured`")
-    parser.add_argument("--chart", type=Path, default=BUILD / "comparison.png", help="where the chart goes")
+    """Return `rounds`, `seconds`, `only`, `output`, `document` and `chart` from the command line."""
+    parser = argparse.ArgumentParser(prog="make benchmark", description="Compare a rendered service with its peers.")
+    parser.add_argument("--rounds", type=int, default=3, help="number of measurements of each contender (default: 3)")
+    parser.add_argument("--seconds", type=int, default=3, help="seconds per measurement (default: 3)")
+    parser.add_argument(
+        "--only", nargs="+", choices=WORKLOADS, default=list(WORKLOADS), help="workloads to measure (default: all)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=BUILD / "comparison.md",
+        help="file for the tables, which are also printed (default: .benchmarks/comparison.md)",
+    )
+    parser.add_argument(
+        "--document",
+        type=Path,
+        help="document whose section between <!-- measured --> and <!-- /measured --> is replaced by the tables",
+    )
+    parser.add_argument(
+        "--chart",
+        type=Path,
+        default=BUILD / "comparison.png",
+        help="file for the chart (default: .benchmarks/comparison.png)",
+    )
     return parser.parse_args()
 
 
 def allow_open_files() -> None:
-    """Let this process, and those it starts, open more files than a shell usually allows."""
+    """Raise the limit of open files for this process and its children."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    wanted = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MAX_OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def measure(
     workload: Workload, name: str, contenders: dict[str, Contender], rounds: int, seconds: int
 ) -> list[dict[str, Measurement]]:
-    """Return what each round has measured, by contender; say on standard error how far it is.
+    """Return the measurements of each round, by contender. Print the progress to standard error.
 
-    Whatever a measurement raises is raised again, with what the server has printed.
+    An exception of a measurement is raised with the server's output in a note.
     """
     measured = []
     for number in range(rounds):

@@ -1,4 +1,4 @@
-"""Who is measured: the rendered service, its peers, and the service without one part of it at a time."""
+"""The contenders: the rendered service, its peers, and the service with one of its parts replaced."""
 
 import shutil
 import subprocess
@@ -45,7 +45,7 @@ WITHOUT_POOL = "no pool of connections"
 WITHOUT_AIOHTTP = "httpx's own transport"
 ON_GRANIAN = "granian in place of uvicorn"
 
-# The parts that make a broadcast fast, by what takes their place; see overlay/benchmark/broadcast_without.py.
+# The replacements of the parts that make a broadcast fast, see overlay/benchmark/broadcast_without.py.
 BROADCAST_PARTS = {
     "Channels' own consumers": "consumers",
     "Channels' tasks for each message": "tasks",
@@ -54,14 +54,14 @@ BROADCAST_PARTS = {
     "a timer for each message": "timers",
 }
 
-# The session that every contender on Django knows, and the secret that signs those of the others.
+# The session in the database of every contender on Django, and the secret that signs sessions in cookies.
 SESSION_KEY = "benchmark0benchmark0benchmark000"
 SECRET_KEY = "only the benchmark knows it, and there are fifty characters"
 
 
 @dataclass(frozen=True)
 class Middleware:
-    """The middleware of a contender: what the tables call it, what it consists of, and the headers that prove it."""
+    """The middleware of a contender: its name in the tables, its parts, and the headers that prove that it runs."""
 
     name: str
     parts: str
@@ -103,9 +103,9 @@ class Contender:
 
     @contextmanager
     def served(self) -> Iterator[MeasuredServer]:
-        """Hold the application open in one new worker process.
+        """Serve the application in one new worker process until the block ends.
 
-        Raises AssertionError as `processes.running` does, RuntimeError if its middleware is not what it claims to run.
+        Raises AssertionError if it does not start, and RuntimeError if the headers do not match its middleware.
         """
         port = free_port()
         command = self.command(self.application, port)
@@ -118,9 +118,9 @@ class Contender:
 
 
 def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]:
-    """Render the service, generate what it is compared with, and make the tables that all of them read.
+    """Render the service, generate the other projects, and create the tables. Return the contenders by name.
 
-    Returns them by name; their files are in the folder. Raises subprocess.CalledProcessError if a command fails.
+    Their files are in `directory`. Raises subprocess.CalledProcessError if a command fails.
     """
     service = overlaid(render(all_on("uvicorn") | {"project_slug": "service"}, directory))
     project = start_project(directory)
@@ -137,11 +137,11 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
         return common | {"DJANGO_SETTINGS_MODULE": f"benchmark.{settings}"}
 
     common["DATABASE_POOL"] = prepare(service, django("service_settings"))
-    ours, pooled, bare = django("service_settings"), django("startproject_with_pool"), django("startproject_bare")
+    of_service, pooled, bare = django("service_settings"), django("startproject_with_pool"), django("startproject_bare")
     entry, bolt, ninja = "config.asgi:application", "peers.bolt_app:api", "peers.ninja_app:application"
 
     def without(part: str, **environment: str) -> Contender:
-        return Contender(f"benchmark.{part}:application", service, ours | environment, SERVICES, uvicorn)
+        return Contender(f"benchmark.{part}:application", service, of_service | environment, SERVICES, uvicorn)
 
     return {
         STARTPROJECT: Contender(entry, project, django("startproject_settings"), STARTPROJECTS, uvicorn),
@@ -150,16 +150,16 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
         NINJA_BARE: Contender(ninja, project, bare, NO_PARTS, uvicorn),
         BOLT: Contender(bolt, project, pooled, STARTPROJECTS, runbolt),
         BOLT_BARE: Contender(bolt, project, bare, NO_PARTS, runbolt),
-        BOLT_IN_SERVICE: Contender(bolt, service, ours, SERVICES, runbolt),
+        BOLT_IN_SERVICE: Contender(bolt, service, of_service, SERVICES, runbolt),
         FASTAPI: Contender("peers.fastapi_app:application", directory, common, NO_PARTS, uvicorn),
         FASTAPI_WITH_MIDDLEWARE: Contender(
             "peers.fastapi_with_middleware:application", directory, common, PACKAGES, uvicorn
         ),
         LITESTAR: Contender("peers.litestar_app:application", directory, common, NO_PARTS, uvicorn),
         BARE: Contender("peers.bare:application", directory, common, NO_PARTS, uvicorn),
-        SERVICE: Contender(entry, service, ours, SERVICES, uvicorn),
+        SERVICE: Contender(entry, service, of_service, SERVICES, uvicorn),
         SERVICE_BARE: Contender(entry, service, django("service_bare"), NO_PARTS, uvicorn),
-        ON_GRANIAN: Contender(entry, service, ours, SERVICES, granian),
+        ON_GRANIAN: Contender(entry, service, of_service, SERVICES, granian),
         WITHOUT_LOOP_ORM: Contender(entry, service, django("service_orm_in_threads"), SERVICES, uvicorn),
         WITHOUT_POOL: Contender(entry, service, django("service_without_pool"), SERVICES, uvicorn),
         WITHOUT_DIRECT_PATH: without("without_direct_path"),
@@ -170,7 +170,7 @@ def make_contenders(directory: Path, backends: Backends) -> dict[str, Contender]
 
 
 def start_project(directory: Path) -> Path:
-    """Have Django generate a project, named as the service's own is; return its folder, the overlay in it."""
+    """Generate a project with `django-admin startproject`, and return its folder with the overlay in it."""
     project = directory / "project"
     project.mkdir()
     command = [sys.executable, "-m", "django", "startproject", "config", project]
@@ -185,7 +185,7 @@ def overlaid(project: Path) -> Path:
 
 
 def prepare(service: Path, environment: dict[str, str]) -> str:
-    """Make the tables, a row and a session; return the options of the service's pool as JSON."""
+    """Create the tables, a row and a session. Return the options of the service's connection pool as JSON."""
     return subprocess.run(
         [sys.executable, "-m", "benchmark.prepare"],
         cwd=service,

@@ -1,7 +1,7 @@
-"""How long it takes from nothing to the first HTTP 200: `.venv/bin/python -m benchmarks.first_response`.
+"""Measures the time from rendering to the first response: `.venv/bin/python -m benchmarks.first_response`.
 
-Renders a service with cookiecutter's command line, runs `uv run manage.py migrate` and `uv run manage.py runserver`,
-and asks `/` until it answers. Packages come from uv's cache, which a first round warms.
+Each round renders a service with cookiecutter's command line, runs `uv run manage.py migrate` and
+`uv run manage.py runserver`, and requests `/` until the response is 200. A first round fills uv's cache of packages.
 """
 
 import shutil
@@ -21,10 +21,10 @@ ROUNDS = 3
 
 
 def first_response(*answers: str) -> dict[str, float]:
-    """Return the seconds that each step took, and `total`."""
+    """Return the duration of each step and the `total`, in seconds."""
     times: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as directory:
-        begun = last = time.perf_counter()
+        beginning = last = time.perf_counter()
 
         def note(step: str) -> None:
             nonlocal last
@@ -48,7 +48,7 @@ def first_response(*answers: str) -> dict[str, float]:
         port = free_port()
         with started(service, *uv, "runserver", str(port), port=port, path="/"):
             note("runserver")
-            times["total"] = time.perf_counter() - begun
+            times["total"] = time.perf_counter() - beginning
     return times
 
 

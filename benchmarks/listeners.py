@@ -1,4 +1,4 @@
-"""WebSockets that only notice a text: a library takes longer to decode it than a server takes to send it."""
+"""Minimal WebSocket clients. A library would take longer to decode a message than a server to send it."""
 
 import asyncio
 import base64
@@ -11,34 +11,33 @@ from benchmarks.processes import MeasuredServer
 
 # The opcode of a text frame.
 TEXT = 1
-# Seconds that all of them together have to open, and to receive a text.
-TIMEOUT = 60
+TIMEOUT = 60  # seconds until all listeners are open, or have received a text
 
 
 class Audience:
-    """How many listeners have heard a text, an event for when all of them have, and which texts they were."""
+    """Counts the listeners that have received a text, and collects the texts. `complete` is set when all have it."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.everyone = asyncio.Event()
+        self.complete = asyncio.Event()
         self.texts: set[bytes] = set()
         self.reset()
 
     def reset(self) -> None:
-        """Begin to count anew."""
+        """Start counting for the next text."""
         self.count = 0
-        self.everyone.clear()
+        self.complete.clear()
 
     def add(self, text: bytes) -> None:
-        """Count one more."""
+        """Count one more listener."""
         self.texts.add(text)
         self.count += 1
         if self.count == self.size:
-            self.everyone.set()
+            self.complete.set()
 
 
 class Listener(asyncio.Protocol):
-    """One WebSocket: shakes hands, then counts the texts that it is sent, each shorter than 126 bytes."""
+    """One WebSocket: does the handshake, then counts the texts that it receives. Texts are shorter than 126 bytes."""
 
     def __init__(self, url: str, path: str, audience: Audience) -> None:
         self.url = url
@@ -48,7 +47,7 @@ class Listener(asyncio.Protocol):
         self.open = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the upgrade."""
+        """Request the upgrade."""
         key = base64.b64encode(bytes(16)).decode()
         lines = [
             f"GET {self.path} HTTP/1.1",
@@ -79,7 +78,7 @@ class Listener(asyncio.Protocol):
             del self.received[:length]
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Tell whoever waits for the handshake."""
+        """Fail the handshake if it is not done."""
         if not self.open.done():
             self.open.set_exception(ConnectionError("closed during the handshake"))
 
@@ -87,9 +86,9 @@ class Listener(asyncio.Protocol):
 async def broadcast_seconds(
     server: MeasuredServer, path: str, answer: object, listeners: int, times: int
 ) -> tuple[list[float], float]:
-    """Open WebSockets at a path, and `GET /publish` a few times, once more before that to warm up.
+    """Open WebSockets at a path, and `GET /publish` `times` times after one request to warm up.
 
-    Returns how long the last of them waits for each text, and the CPU time of the server for each text. Raises
+    Returns the time until the last WebSocket has each text, and the CPU time of the server per text. Raises
     ConnectionError if the server refuses a WebSocket, TimeoutError if it takes too long, and ValueError if a text is
     not the JSON of `answer`.
     """
@@ -114,7 +113,7 @@ async def broadcast_seconds(
                 started = time.perf_counter()
                 publishing = asyncio.create_task(get(session, f"{url}/publish"))
                 async with asyncio.timeout(TIMEOUT):
-                    await audience.everyone.wait()
+                    await audience.complete.wait()
                 taken.append(time.perf_counter() - started)
                 await publishing
             cpu = server.cpu_time() - cpu_before

@@ -1,4 +1,4 @@
-"""Servers in processes of their own, and what they take of the machine."""
+"""Server processes, and their use of CPU, memory and threads."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from devtools.servers import Server, processes, started
 
 @dataclass(frozen=True)
 class Usage:
-    """What a server occupies: its processes, their threads, and their resident memory in bytes."""
+    """A server's processes, their threads, and their resident memory in bytes."""
 
     processes: int
     threads: int
@@ -20,15 +20,15 @@ class Usage:
 
 
 class MeasuredServer(Server):
-    """A server that answers, and what its processes take."""
+    """A running server whose use of the machine can be measured."""
 
     def cpu_time(self) -> float:
-        """Return the seconds of CPU time that its processes have taken so far."""
+        """Return the CPU time of its processes so far, in seconds."""
         times = [process.cpu_times() for process in processes(self)]
         return float(sum(taken.user + taken.system for taken in times))
 
     def usage(self) -> Usage:
-        """Return what it occupies now."""
+        """Return its current usage."""
         running = processes(self)
         return Usage(
             len(running),
@@ -37,7 +37,7 @@ class MeasuredServer(Server):
         )
 
     def usage_during(self, work: Callable[[], object]) -> Usage:
-        """Return the most that it occupies while a function runs in another thread. Raises what that raises."""
+        """Return the peak usage while a function runs in another thread. Raises the function's exception."""
         usages = [self.usage()]
         with ThreadPoolExecutor(1) as executor:
             working = executor.submit(work)
@@ -56,9 +56,9 @@ class MeasuredServer(Server):
 def running(
     command: list[str], port: int, path: str, folder: Path, environment: dict[str, str]
 ) -> Iterator[MeasuredServer]:
-    """Run a server that a command starts in a folder, and that answers a path on a port with 200.
+    """Start a server in a folder, wait until a path responds with 200, and stop it after the block.
 
-    Raises AssertionError if it does not answer. Its last output is added to an exception of the block.
+    Raises AssertionError if it does not respond. The server's last output is added to an exception of the block.
     """
     with started(folder, *command, port=port, path=path, log=f"server-{port}.log", **environment) as server:
         try:

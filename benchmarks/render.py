@@ -1,6 +1,6 @@
-"""How long a service takes to render, against a template that is empty: `.venv/bin/python -m benchmarks.render`.
+"""Measures the duration of a render, compared with an empty template: `.venv/bin/python -m benchmarks.render`.
 
-Both are rendered by cookiecutter's command line, in turns, in one run. Prints the median of each and their ratio.
+cookiecutter's command line renders both in turn. The program prints the median of each and their ratio.
 """
 
 import json
@@ -17,7 +17,7 @@ ROUNDS = 15
 
 
 def seconds(template: Path, output: str) -> float:
-    """Return the seconds that a render takes."""
+    """Return the duration of a render in seconds."""
     command = [
         Path(sys.executable).with_name("cookiecutter"),
         template,
@@ -31,7 +31,7 @@ def seconds(template: Path, output: str) -> float:
 
 
 def empty_template(directory: Path) -> Path:
-    """Make a template that renders one folder with one empty file."""
+    """Create a template that renders one folder with one empty file."""
     folder = directory / "{{cookiecutter.project_slug}}"
     folder.mkdir(parents=True)
     (folder / "empty").touch()

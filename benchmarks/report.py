@@ -1,4 +1,4 @@
-"""The tables: what was measured, as Markdown that can be pasted into a document."""
+"""The tables of the results, as Markdown."""
 
 import os
 import platform
@@ -27,17 +27,17 @@ from benchmarks.peers.slow import SECONDS as CALL
 from benchmarks.results import Column, Results
 from benchmarks.workloads import BROADCASTS, SLEEPERS, SOCKETS, WAITING
 
-# Whose versions decide the numbers.
+# The numbers depend on the versions of these packages.
 PACKAGES = ["django", "asgiref", "psycopg", "channels", "httpx", "aiohttp"]
 PACKAGES += ["uvicorn", "uvloop", "httptools", "granian", "django-bolt", "django-ninja"]
 PACKAGES += ["fastapi", "starlette", "litestar", "sqlalchemy", "asyncpg"]
-# How CPython has to be configured to be as fast as the Python that distributions and uv install.
+# The build options of the CPython that distributions and uv install. Without them, Python is slower.
 OPTIMIZATIONS = ["--enable-optimizations", "--with-lto"]
 
 
 @dataclass(frozen=True)
 class Table:
-    """A heading, which numbers are better, what else to know, a row for each contender and a column for each metric."""
+    """A table: a row for each contender, a column for each metric. `better` is `more` or `less`."""
 
     heading: str
     better: str
@@ -155,13 +155,13 @@ BROADCAST = Table(
 
 
 def markdown(results: Results, contenders: dict[str, Contender], rounds: int, seconds: int) -> str:
-    """Return the tables of whatever was measured, and under what conditions."""
+    """Return the conditions of the measurement and the tables of the measured workloads."""
     sections = [part for table in (*COMPARISONS, PARTS, BROADCAST) for part in section(table, results)]
     return "\n\n".join([conditions(rounds, seconds), *peers(results, contenders), *sections])
 
 
 def conditions(rounds: int, seconds: int) -> str:
-    """Return where, with what and how it was measured, in a paragraph."""
+    """Return a paragraph with the machine, the versions and the method."""
     machine = f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
     packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return (
@@ -174,7 +174,7 @@ def conditions(rounds: int, seconds: int) -> str:
 
 
 def how_python_was_built() -> str:
-    """Return which of `OPTIMIZATIONS` this Python was configured with, and whom it favours without them."""
+    """Return which of `OPTIMIZATIONS` this Python was built with, and the effect of the missing ones."""
     configured = sysconfig.get_config_var("CONFIG_ARGS") or ""
     missing = [option for option in OPTIMIZATIONS if option not in configured]
     if not missing:
@@ -183,7 +183,7 @@ def how_python_was_built() -> str:
 
 
 def peers(results: Results, contenders: dict[str, Contender]) -> list[str]:
-    """Return the parts of the section that says what each contender of the comparisons runs."""
+    """Return the paragraphs of the section about the contenders: middleware, server, processes and threads."""
     measured = {name for rounds in results.values() for name in rounds[0]}
     compared = dict.fromkeys(name for table in COMPARISONS for name in table.contenders if name in measured)
     rows = [
@@ -222,7 +222,7 @@ def most(results: Results, contender: str, metric: str) -> str:
 
 
 def section(table: Table, results: Results) -> list[str]:
-    """Return the parts of a table's section, with the columns that were measured; nothing if there are none."""
+    """Return the paragraphs of a table's section with the measured columns, or an empty list if there are none."""
     columns = [column for column in table.columns if column.workload in results]
     contenders = [name for name in table.contenders if any(column.has(results, name) for column in columns)]
     if not columns:
@@ -240,12 +240,12 @@ def section(table: Table, results: Results) -> list[str]:
 
 
 def markdown_table(rows: list[list[str]]) -> str:
-    """Return a table, the first row of which is its head."""
+    """Return a Markdown table. The first row is its header."""
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def cell(column: Column, results: Results, contender: str) -> str:
-    """Return one cell: `**2.41** (2.30–2.50), 1,234/s`, or a dash for who took no part."""
+    """Return one cell: `**2.41** (2.30–2.50), 1,234/s`, or a dash for a contender without this column."""
     if not column.has(results, contender):
         return "–"
     absolute = column.absolute(results, contender)
@@ -260,5 +260,5 @@ def cell(column: Column, results: Results, contender: str) -> str:
 
 
 def ratio(value: float) -> str:
-    """Return a ratio with three digits that count, and no more than two decimals."""
+    """Return a ratio with three significant digits and at most two decimals."""
     return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f}"

@@ -1,11 +1,11 @@
-"""What the numbers of several rounds come to."""
+"""Summaries of the numbers of several rounds."""
 
 import statistics
 from dataclasses import dataclass
 
 from benchmarks.workloads import Measurement
 
-# By workload: what each round has measured, by contender.
+# By workload, the measurements of each round by contender.
 type Results = dict[str, list[dict[str, Measurement]]]
 
 
@@ -25,10 +25,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Column:
-    """A metric of a workload, and what it is compared with, if anything.
+    """A metric of a workload, and its divisor, if it has one.
 
-    `per` is a number, or the contender whose own number of the same round each is divided by. `form` writes the metric
-    itself, in units of `scale`: with 0.001 and `{:.0f} ms`, 0.25 seconds are `250 ms`.
+    `per` is a number, or the contender whose number of the same round is the divisor. `form` formats the metric in
+    units of `scale`: with 0.001 and `{:.0f} ms`, 0.25 seconds are `250 ms`.
     """
 
     heading: str
@@ -39,7 +39,7 @@ class Column:
     per: str | float | None = None
 
     def has(self, results: Results, contender: str) -> bool:
-        """Tell whether a contender was measured."""
+        """Return whether a contender was measured."""
         return contender in results[self.workload][0]
 
     def absolute(self, results: Results, contender: str) -> Summary:
@@ -48,7 +48,7 @@ class Column:
         return Summary.of([measured[contender][self.metric] / self.scale for measured in rounds])
 
     def relative(self, results: Results, contender: str) -> Summary:
-        """Return the summary of their ratios to `per`, which must be there."""
+        """Return the summary of a contender's ratios to `per`, which must not be None."""
         rounds = results[self.workload]
         per = self.per
         return Summary.of(

@@ -1,4 +1,4 @@
-"""The commands that serve an application on the loopback interface: one worker process, uvloop, no log of requests."""
+"""Commands that serve an application on the loopback interface: one worker process, uvloop, no access log."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What is measured: each workload asks one server for one thing, and says in numbers how it went."""
+"""The workloads: each sends one kind of request to a server and returns numbers."""
 
 import base64
 import json
@@ -35,40 +35,40 @@ from benchmarks.contenders import (
 from benchmarks.listeners import broadcast_seconds
 from benchmarks.processes import MeasuredServer
 
-# Seconds of load before anything is counted.
-WARM_UP = 1
-# How many requests sleep at once, and for how many seconds: the last must begin before the first has ended.
+WARM_UP = 1  # seconds of load before a measurement
+# The number of requests that sleep at once. The last one must begin before the first one ends.
 SLEEPERS = 500
-SLEEP = 5.0
+SLEEP = 5.0  # seconds
 SOCKETS = 1_000
 BROADCASTS = 20
 HELLO = {"message": "Hello"}
 
-# What a workload found out, by the name of the metric: {"requests per second": 4321.0}.
+# The results of a workload by metric: {"requests per second": 4321.0}.
 type Measurement = dict[str, float]
-# Loads a server for about so many seconds, or for as long as the workload takes.
+# Loads a server for about this many seconds, or for as long as the workload takes.
 type Measure = Callable[[MeasuredServer, float], Measurement]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """How a server is measured, and the names of the contenders that are."""
+    """A function that measures a server, and the names of the contenders that it measures."""
 
     measure: Measure
     contenders: tuple[str, ...]
 
 
 def check(url: str, answer: dict[str, object], **headers: str) -> None:
-    """Raise ValueError if a URL does not give a certain JSON answer, which is the same for every contender."""
+    """Raise ValueError if a URL does not respond with `answer` as JSON, which is the same for every contender."""
     with urlopen(Request(url, headers=headers), timeout=30) as response:
         if (answered := json.load(response)) != answer:
             raise ValueError(f"{url} answered {answered}, not {answer}")
 
 
 def requests(path: str, answer: dict[str, object], **headers: str) -> Measure:
-    """Return a measurement of the `requests per second` to a path, and the `cpu` seconds of the server for each.
+    """Return a function that measures requests to a path.
 
-    And the most `processes` and `threads` that the server has under this load.
+    The metrics are `requests per second`, `cpu` seconds of the server per request, and the server's peak of
+    `processes` and `threads`.
     """
 
     def measure(server: MeasuredServer, seconds: float) -> Measurement:
@@ -89,9 +89,9 @@ def signed(session: dict[str, str]) -> str:
 
 
 def fan_out(clients: int) -> Measure:
-    """Return a measurement of the median `latency`, in seconds, that so many clients at once get.
+    """Return a function that measures the median `latency` in seconds for a number of concurrent clients.
 
-    Each of their requests makes the server do 10 calls of 0.1 s.
+    Each request makes the server call another server 10 times, for 0.1 s each.
     """
 
     def measure(server: MeasuredServer, seconds: float) -> Measurement:
@@ -104,12 +104,12 @@ def fan_out(clients: int) -> Measure:
 
 
 def sleepers(server: MeasuredServer, seconds: float) -> Measurement:
-    """Return the `threads` and the bytes of resident `memory` that a server gains while requests sleep in it.
+    """Return the `threads` and the bytes of resident `memory` that a server gains while requests sleep.
 
-    It takes as long as they sleep. Raises RuntimeError if they were not all asleep at the same time.
+    Raises RuntimeError if the requests did not all sleep at the same time.
     """
     check(f"{server.url}/sleep?seconds=0", HELLO)
-    # One client: the threads of many would still be there for a moment.
+    # Warm up with one client. The threads for many clients would still run when `usage` is called.
     uvloop.run(latencies(f"{server.url}/json", 1, WARM_UP))
     before = server.usage()
     started = time.perf_counter()
@@ -120,16 +120,15 @@ def sleepers(server: MeasuredServer, seconds: float) -> Measurement:
 
 
 def broadcast(server: MeasuredServer, seconds: float) -> Measurement:
-    """Return the median `delay`, in seconds, from a publication until the last of the WebSockets has it.
+    """Return the median `delay` in seconds until the last WebSocket has a text, and the `cpu` seconds per text.
 
-    And the `cpu` seconds that the server's process takes for a publication, which other load on the machine hardly
-    changes.
+    Other load on the machine hardly changes the CPU time.
     """
     delays, cpu = uvloop.run(broadcast_seconds(server, "/ws/products/", HELLO, SOCKETS, BROADCASTS))
     return {"delay": statistics.median(delays), "cpu": cpu}
 
 
-# The contenders that make calls and keep requests open. The others do so as one of these does.
+# The contenders of fan-out and sleep. Each of the others behaves as one of these.
 WAITING = (STARTPROJECT, BOLT_BARE, FASTAPI, LITESTAR, SERVICE)
 WORKLOADS = {
     "json": Workload(

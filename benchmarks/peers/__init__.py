@@ -1,4 +1,4 @@
-"""The peers: a framework per file, with the paths that `workloads.py` asks for.
+"""The peers: one framework per file, with the paths that `workloads.py` requests.
 
-Those on Django run in a project's folder, and answer as the views of `overlay/` do.
+The peers on Django run in the folder of a project and respond as the views of `overlay/` do.
 """

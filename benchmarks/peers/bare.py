@@ -1,4 +1,4 @@
-"""The limit: ASGI callables without a framework, for what a server can do at most."""
+"""ASGI callables without a framework, which show the upper limit of a server."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ sockets: dict[int, Any] = {}
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Answer `GET /json`, hold every WebSocket open, and on `GET /publish` send each of them the same text."""
+    """Respond to `GET /json`, keep WebSockets open, and send a text to each of them on `GET /publish`."""
     match scope["type"]:
         case "websocket":
             await hold_open(receive, send)
@@ -22,7 +22,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 async def hold_open(receive: Any, send: Any) -> None:
-    """Accept a WebSocket, and keep it among `sockets` until it is closed."""
+    """Accept a WebSocket, and keep it in `sockets` until it is closed."""
     await receive()
     await send({"type": "websocket.accept"})
     sockets[id(send)] = send

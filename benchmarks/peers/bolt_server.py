@@ -9,6 +9,6 @@ _, application, port = sys.argv
 settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django_bolt"]
 settings.BOLT_API = [application]
 options = ["--host", "127.0.0.1", "--port", port, "--processes", "1", "--workers", "1", "--no-admin"]
-# Django's admin, which nothing here asks for, does not pass its checks without middleware.
+# The checks of Django's admin fail without middleware. No workload requests the admin.
 options += ["--skip-checks"]
 execute_from_command_line(["manage.py", "runbolt", *options])

@@ -29,7 +29,7 @@ async def publish() -> dict[str, str]:
 
 @application.websocket("/ws/products/")
 async def feed(socket: WebSocket) -> None:
-    """Hold a WebSocket open."""
+    """Keep a WebSocket open."""
     await socket.accept()
     sockets.add(socket)
     try:

@@ -1,4 +1,4 @@
-"""FastAPI with middleware for what the template's does: one package for each job, at its defaults."""
+"""FastAPI with a package for each job of the template's middleware, at its defaults."""
 
 import os
 
@@ -13,12 +13,12 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 @application.get("/session")
 async def session(request: Request) -> dict[str, str]:
-    """Read from the session that the request's cookie holds."""
+    """Read a key of the request's session, which is a signed cookie."""
     return {"key": request.session["key"]}
 
 
 secret = os.environ["SECRET_KEY"]
-# Each one goes around those before it.
+# Each middleware wraps the ones before it.
 application.add_middleware(asgi_csrf, signing_secret=secret)
 application.add_middleware(SessionMiddleware, secret_key=secret)
 application.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1"])

@@ -1,4 +1,4 @@
-"""What a fan-out asks: a server that takes 100 ms for every answer, however many it is asked for at once."""
+"""The server of the fan-out: it responds to every request after 100 ms, however many are open."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ SECONDS = 0.1
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Answer any HTTP request after `SECONDS`."""
+    """Respond to any HTTP request after `SECONDS`."""
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])
     await asyncio.sleep(SECONDS)

@@ -1,4 +1,4 @@
-"""The answers to the workloads with SQLAlchemy on asyncpg, for every contender that does not run on Django.
+"""The responses to the workloads with SQLAlchemy on asyncpg, for every contender without Django.
 
 Environment: `DATABASE_URL`, `DATABASE_POOL` (JSON, the service's own pool options) and `SLOW_URL`.
 """
@@ -23,7 +23,7 @@ client = httpx.AsyncClient()
 
 
 class Base(DeclarativeBase):
-    """What SQLAlchemy's models have in common."""
+    """The base class of the models."""
 
 
 class Row(Base):
@@ -36,13 +36,13 @@ class Row(Base):
 
 
 async def session() -> AsyncIterator[AsyncSession]:
-    """Lend a request a database session."""
+    """Yield a database session for a request."""
     async with new_session() as database:
         yield database
 
 
 async def hello() -> dict[str, str]:
-    """Touch nothing."""
+    """Return a constant."""
     return {"message": "Hello"}
 
 

@@ -1,4 +1,5 @@
-"""Laid over a Django project named `config`: the same views for every contender that runs on Django.
+"""An app with the same views for every contender on Django.
 
-It is copied into the rendered service and into what `django-admin startproject` makes; nothing of theirs is edited.
+It is copied into the rendered service and into the project of `django-admin startproject`. Their own files stay as they
+are.
 """

@@ -1,4 +1,4 @@
-"""The answers to the workloads with Django's ORM and sessions, for every contender that runs on Django."""
+"""The responses to the workloads with Django's ORM and sessions, for every contender on Django."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ get_client = import_string(settings.BENCHMARK_HTTP_CLIENT)
 
 
 async def hello(request: Any) -> dict[str, str]:
-    """Touch nothing."""
+    """Return a constant."""
     return {"message": "Hello"}
 
 
@@ -24,7 +24,7 @@ async def row(request: Any) -> dict[str, int | str]:
 
 
 async def session(request: Any) -> dict[str, str]:
-    """Read from the session that the request's cookie names."""
+    """Read a key of the request's session."""
     return {"key": await request.session.aget("key")}
 
 

@@ -1,4 +1,4 @@
-"""Publishing to the service's own feed, through its channel layer."""
+"""A view that publishes to the service's feed through its channel layer."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The HTTP client of a project that has none of its own."""
+"""The HTTP client of the projects without an own client."""
 
 from functools import cache
 
@@ -7,5 +7,5 @@ import httpx
 
 @cache
 def shared_client() -> httpx.AsyncClient:
-    """Return the one client of this process, as httpx makes it by default."""
+    """Return the client of this process, with httpx's defaults."""
     return httpx.AsyncClient()

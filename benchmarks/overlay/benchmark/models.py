@@ -4,12 +4,12 @@ from django.db import models
 
 
 class Row(models.Model):
-    """One row, made by `prepare.py` in a database that all contenders share."""
+    """A table with one row, which `prepare.py` creates in the database of all contenders."""
 
     name = models.TextField()
 
     class Meta:
-        """Made without a migration, which each project would have to have."""
+        """Unmanaged, because a migration would have to be in each project."""
 
         db_table = "benchmark_row"
         managed = False

@@ -1,6 +1,7 @@
-"""Run once, in the rendered service: makes the tables, one row, and one session. Prints the pool's options as JSON.
+"""Creates the tables, one row and one session. Prints the options of the connection pool as JSON.
 
-Every contender on Django reads these same tables; `SESSION_KEY`, in the environment, names the session.
+It runs once, in the rendered service. Every contender on Django reads these tables. The environment variable
+`SESSION_KEY` names the session.
 """
 
 import json
@@ -25,7 +26,7 @@ with connection.schema_editor() as editor:
     editor.create_model(Row)
 Row.objects.create(pk=1, name="Hello")
 
-# What a login leaves in a session, and one thing more.
+# The session of a logged-in user, and one more key.
 session = {
     "_auth_user_id": "1",
     "_auth_user_backend": "django.contrib.auth.backends.ModelBackend",

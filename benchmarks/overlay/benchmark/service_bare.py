@@ -1,4 +1,4 @@
-"""The rendered service without middleware."""
+"""The settings of the rendered service, without middleware."""
 
 from benchmark.service_settings import *
 

@@ -1,4 +1,4 @@
-"""The rendered service: everything as it was rendered, and the paths of the workloads."""
+"""The settings of the rendered service, with the URLs of the workloads."""
 
 from config.settings import *
 from config.settings import INSTALLED_APPS

@@ -1,4 +1,4 @@
-"""Where the paths of the workloads lead in the rendered service, which has WebSockets too."""
+"""The URLs of the workloads in the rendered service, including the broadcast."""
 
 from django.urls import path
 

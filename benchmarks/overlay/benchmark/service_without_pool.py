@@ -1,4 +1,4 @@
-"""The rendered service, with a new connection to the database for every request that needs one."""
+"""The settings of the rendered service, with a new database connection for each request."""
 
 from benchmark.service_settings import *
 from benchmark.service_settings import DATABASES

@@ -1,4 +1,4 @@
-"""The same, with psycopg's pool and without middleware."""
+"""The settings of startproject, with psycopg's pool and without middleware."""
 
 from benchmark.startproject_with_pool import *
 

@@ -1,4 +1,4 @@
-"""What `django-admin startproject` makes, with what production needs, and the paths of the workloads."""
+"""The settings of `django-admin startproject`, changed for production, with the URLs of the workloads."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The same, with psycopg's pool as the rendered service has it (`DATABASE_POOL`, JSON)."""
+"""The settings of startproject, with the pool options of the rendered service (`DATABASE_POOL`, JSON)."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Where the paths of the workloads lead."""
+"""The URLs of the workloads."""
 
 from django.urls import path
 

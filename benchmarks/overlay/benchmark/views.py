@@ -1,4 +1,4 @@
-"""The workloads' answers as Django's views."""
+"""The workloads as Django views."""
 
 from django.http import HttpRequest, JsonResponse
 
@@ -6,7 +6,7 @@ from benchmark import answers
 
 
 async def plain_json(request: HttpRequest) -> JsonResponse:
-    """Touch nothing."""
+    """Return a constant."""
     return JsonResponse(await answers.hello(request))
 
 
@@ -16,7 +16,7 @@ async def row(request: HttpRequest) -> JsonResponse:
 
 
 async def session(request: HttpRequest) -> JsonResponse:
-    """Read from the session that the request's cookie names."""
+    """Read a key of the request's session."""
     return JsonResponse(await answers.session(request))
 
 

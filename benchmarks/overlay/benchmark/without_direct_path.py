@@ -6,9 +6,9 @@ from django.utils.module_loading import import_string
 
 
 def djangos_own(path: str) -> str:
-    """Return the dotted path of the Django class that a middleware of the runtime extends; else the same path.
+    """Return the dotted path of the Django class that a middleware of the runtime extends.
 
-    Raises StopIteration if one of them extends none.
+    Returns other paths unchanged. Raises StopIteration if a middleware of the runtime extends no Django class.
     """
     if not path.startswith("runtime.requests.middleware."):
         return path
@@ -17,7 +17,7 @@ def djangos_own(path: str) -> str:
     return f"{original.__module__}.{original.__qualname__}"
 
 
-# Middleware may import models, so this can only be done once the apps are loaded, and before the handler is made.
+# Middleware may import models, so the apps must be loaded first. The handler reads the setting later.
 django.setup()
 settings.MIDDLEWARE = [djangos_own(path) for path in settings.MIDDLEWARE]
 

@@ -1,4 +1,4 @@
-"""The service's application on Django's own handler, which makes threads for a request and then destroys them."""
+"""The service's application on Django's own handler, which starts and ends threads for each request."""
 
 from django.core.asgi import get_asgi_application
 from runtime import application as runtime_application
