@@ -1,1 +1,1 @@
-"""A rendered service under load while its dependencies fail: `make load`."""
+"""Loads a rendered service while its dependencies fail: `make load`."""

@@ -1,4 +1,4 @@
-"""What goes wrong in the middle of a load."""
+"""The faults that are injected during a load."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ import psutil
 from devtools.proxy import Proxy
 from devtools.servers import Server
 
-# Seconds by which each packet to and from a slow database is late.
-LATENESS = 0.2
+# Seconds of delay for each packet to and from a slow database.
+DELAY = 0.2
 
 
 @dataclass(frozen=True)
 class Site:
-    """A service that runs, and the proxies before all that it depends on."""
+    """A running service, and the proxies in front of its dependencies."""
 
     server: Server
     database: Proxy
@@ -22,24 +22,24 @@ class Site:
     suppliers: Proxy
 
     def recover(self) -> None:
-        """Let everything pass again."""
+        """Make every proxy forward again."""
         for proxy in (self.database, self.valkey, self.suppliers):
             proxy.recover()
 
     def processes(self) -> list[psutil.Process]:
-        """Return the service's processes, the first one first."""
+        """Return the service's processes, the main process first."""
         first = psutil.Process(self.server.process.pid)
         return [first, *first.children(recursive=True)]
 
     def kill_worker(self) -> None:
-        """End one of the server's workers, as the kernel does when there is no memory left."""
-        # Python has helpers of its own among the children; they are small.
+        """Kill a worker process of the server with SIGKILL, as the kernel does when memory runs out."""
+        # A worker process uses more memory than the helper processes of multiprocessing.
         max(self.processes()[1:], key=lambda process: process.memory_info().rss).kill()
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a site. One that lasts is over when the site recovers, another as soon as it has happened."""
+    """A function that injects a fault into a site. A fault that lasts ends when the site recovers."""
 
     inject: Callable[[Site], None]
     lasts: bool = True
@@ -49,7 +49,7 @@ FAULTS = {
     "none": Fault(lambda site: None),
     "database-refused": Fault(lambda site: site.database.refuse()),
     "database-hanging": Fault(lambda site: site.database.hang()),
-    "database-slow": Fault(lambda site: site.database.delay(LATENESS)),
+    "database-slow": Fault(lambda site: site.database.delay(DELAY)),
     "valkey-refused": Fault(lambda site: site.valkey.refuse()),
     "valkey-hanging": Fault(lambda site: site.valkey.hang()),
     "suppliers-hanging": Fault(lambda site: site.suppliers.hang()),

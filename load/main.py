@@ -1,4 +1,4 @@
-"""A service with every toggle on under load, while what it depends on fails: `make load`."""
+"""Loads a service with every toggle on while its dependencies fail: `make load`."""
 
 import argparse
 import signal
@@ -23,10 +23,10 @@ from load.run import Backends, load
 def main() -> None:
     """Load a service with each fault, and print the table."""
     options = parse_options()
-    # So that the servers are stopped then, too.
+    # Exit through `sys.exit` so that the servers are stopped.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     runs = []
-    # Daphne has one process: there is no other to do its work.
+    # Daphne has only one process, so no other one could take over.
     faults = [fault for fault in options.faults if (options.server, fault) != ("daphne", "worker-killed")]
     with tempfile.TemporaryDirectory() as name, running_backends(Path(name)) as backends:
         service = options.service.resolve() if options.service else render(all_on(options.server), Path(name))
@@ -42,20 +42,37 @@ def main() -> None:
 
 
 def parse_options() -> argparse.Namespace:
-    """Return `server`, `faults`, `seconds`, `service`, `output` and `document`, as the command line has them."""
-    parser = argparse.ArgumentParser(prog="make load", description="Load a rendered service while things fail.")
-    parser.add_argument("--server", choices=SERVERS, default=SERVERS[0], help=f"default: {SERVERS[0]}")
-    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS), help="fewer faults")
-    parser.add_argument("--seconds", type=float, default=45, help="how long the load of each is (default: 45)")
-    parser.add_argument("--service", type=Path, help="a rendered service with every toggle on, instead of a new one")
-    parser.add_argument("--output", type=Path, default=ROOT / ".load" / "table.md", help="where the table goes, too")
-    parser.add_argument("--document", type=Path, help="a document to write the table into, where it says `measured`")
+    """Return `server`, `faults`, `seconds`, `service`, `output` and `document` from the command line."""
+    parser = argparse.ArgumentParser(
+        prog="make load", description="Load a rendered service while its dependencies fail, one fault after the other."
+    )
+    parser.add_argument(
+        "--server", choices=SERVERS, default=SERVERS[0], help=f"ASGI server of the service (default: {SERVERS[0]})"
+    )
+    parser.add_argument(
+        "--faults", nargs="+", choices=FAULTS, default=list(FAULTS), help="faults to inject (default: all)"
+    )
+    parser.add_argument("--seconds", type=float, default=45, help="seconds of load for each fault (default: 45)")
+    parser.add_argument(
+        "--service", type=Path, help="folder of a rendered service with every toggle on (default: a new one)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=ROOT / ".load" / "table.md",
+        help="file for the table, which is also printed (default: .load/table.md)",
+    )
+    parser.add_argument(
+        "--document",
+        type=Path,
+        help="document whose section between <!-- measured --> and <!-- /measured --> is replaced by the table",
+    )
     return parser.parse_args()
 
 
 @contextmanager
 def running_backends(directory: Path) -> Iterator[Backends]:
-    """Hold a PostgreSQL and a Valkey open; their files are in a folder."""
+    """Run PostgreSQL and Valkey, with their files in a folder, until the block ends."""
     with running_postgres(directory / "postgres", durable=True) as socket, ValkeyServer(port=free_port()) as valkey:
         yield Backends(socket, valkey)
 

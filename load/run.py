@@ -1,4 +1,4 @@
-"""One load with one fault: a service that has just been booted, Locust, and what both of them show meanwhile."""
+"""Loads a new service process with Locust, injects one fault, and records the results."""
 
 import contextlib
 import json
@@ -25,20 +25,19 @@ from devtools.proxy import proxied
 from devtools.suppliers import suppliers
 from load.faults import FAULTS, Site
 
-# Server processes, where a server has several.
-WORKERS = 4
+WORKERS = 4  # server processes of uvicorn and granian
 PRODUCTS = 300
-# What Locust is told; the users of scenario.py are as many.
+# The sum of `fixed_count` in scenario.py.
 USERS = 48
-# Seconds between two looks at the service's processes.
+# Seconds between two measurements of the service's processes.
 INTERVAL = 0.5
-# Seconds that users may take to come to an end, which is longer than they wait for an answer.
+# Seconds that users have to finish. It is longer than their timeout for a response.
 STOP_TIMEOUT = 20
 
 
 @dataclass(frozen=True)
 class Record:
-    """What somebody had of one request, or of a socket: when it ended, how long it took, what was wrong with it."""
+    """One request or WebSocket event of a user: its end, name, duration in seconds, and error."""
 
     at: float
     name: str
@@ -48,7 +47,7 @@ class Record:
 
 @dataclass
 class Usage:
-    """The most that all processes of a service used together, at any one time."""
+    """The peak usage of all processes of a service together."""
 
     memory: int = 0
     threads: int = 0
@@ -57,30 +56,30 @@ class Usage:
 
 @dataclass
 class Run:
-    """What one load with one fault has shown; its times are of the wall clock, in seconds."""
+    """The results of one load with one fault. The times are Unix times in seconds."""
 
     fault: str
-    begun: float = 0.0
+    started: float = 0.0
     injected: float = 0.0
     recovered: float = 0.0
     records: list[Record] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
-    # What was wrong with how the service stopped, or with what it had logged by then.
-    complaint: str = ""
+    # The error of the shutdown: a wrong exit status, or unexpected log lines.
+    shutdown_error: str = ""
 
 
 @dataclass(frozen=True)
 class Backends:
-    """A PostgreSQL, by the folder of its socket, and a Valkey."""
+    """The folder of PostgreSQL's socket, and a Valkey."""
 
     postgres_socket: str
     valkey: ValkeyServer
 
 
 def load(service: Path, server: str, fault: str, seconds: float, backends: Backends) -> Run:
-    """Boot a service, load it for some seconds, inject a fault in the middle third of them; return what that showed.
+    """Start a service, load it, and inject a fault in the middle third of the time. Return the results.
 
-    Raises AssertionError if the service does not boot, and RuntimeError if Locust does not work.
+    Raises AssertionError if the service does not start, and RuntimeError if Locust fails.
     """
     run = Run(fault)
     records = service / f"{fault}.jsonl"
@@ -89,7 +88,7 @@ def load(service: Path, server: str, fault: str, seconds: float, backends: Backe
         with site(service, server, backends) as (running, database):
             with watched(running, backends, database, run.usage), locust(running, records, seconds) as process:
                 wait_for_first(records, process)
-                run.begun = time.time()
+                run.started = time.time()
                 time.sleep(seconds / 3)
                 run.injected = time.time()
                 FAULTS[fault].inject(running)
@@ -98,19 +97,19 @@ def load(service: Path, server: str, fault: str, seconds: float, backends: Backe
                 running.recover()
                 run.recovered = time.time()
                 process.wait(timeout=seconds + 2 * STOP_TIMEOUT)
-            # What it logs of a fault is right; how it stops is looked at.
+            # The log lines so far are consequences of the fault. Check only those of the shutdown.
             running.server.explained.append(running.server.log)
     except AssertionError as error:
         if not run.recovered:
             raise
-        run.complaint = str(error)
+        run.shutdown_error = str(error)
     run.records = [Record(**json.loads(line)) for line in records.read_text(encoding="utf-8").splitlines()]
     return run
 
 
 @contextmanager
 def site(service: Path, server: str, backends: Backends) -> Iterator[tuple[Site, str]]:
-    """Hold a service open that has products, a proxy before each of its dependencies, and an empty database's name."""
+    """Run a service with products and a proxy for each dependency. Yield it with the name of its database."""
     name = f"load_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(host=backends.postgres_socket, user="postgres", autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -135,20 +134,20 @@ def site(service: Path, server: str, backends: Backends) -> Iterator[tuple[Site,
                 [PRODUCTS],
             )
         with Browser(booted.url) as first:
-            # Whose password gets a hash of full strength, which ends the sessions of those who log in at the same time.
+            # The first login upgrades the password hash, which would end sessions that begin at the same time.
             first.log_in()
         yield Site(booted, database, valkey, quoting), name
 
 
 @contextmanager
 def locust(site: Site, records: Path, seconds: float) -> Iterator[subprocess.Popen[bytes]]:
-    """Hold Locust open, which loads a site for some seconds. Raises RuntimeError if it fails, with what it printed."""
+    """Run Locust, which loads a site for `seconds`. Raises RuntimeError with its output if it fails."""
     command = [str(Path(sys.executable).with_name("locust")), "--headless", "--only-summary"]
     command += ["--locustfile", str(Path(__file__).with_name("scenario.py")), "--host", site.server.url]
     command += ["--users", str(USERS), "--spawn-rate", str(USERS), "--run-time", f"{seconds:.0f}s"]
     command += ["--stop-timeout", str(STOP_TIMEOUT), "--exit-code-on-error", "0", "--loglevel", "ERROR"]
-    told = {"RECORDS": str(records), "PRODUCTS": str(PRODUCTS), "USERNAME": USERNAME, "PASSWORD": PASSWORD}
-    environment = ENVIRONMENT | {f"LOAD_{name}": value for name, value in told.items()}
+    variables = {"RECORDS": str(records), "PRODUCTS": str(PRODUCTS), "USERNAME": USERNAME, "PASSWORD": PASSWORD}
+    environment = ENVIRONMENT | {f"LOAD_{name}": value for name, value in variables.items()}
     printed = records.with_name("locust.log")
     with printed.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
@@ -162,18 +161,18 @@ def locust(site: Site, records: Path, seconds: float) -> Iterator[subprocess.Pop
 
 
 def wait_for_first(records: Path, process: subprocess.Popen[bytes]) -> None:
-    """Return once something has been recorded. Raises RuntimeError if nothing is within 30 seconds."""
+    """Return once Locust has written a record. Raises RuntimeError if there is none within 30 seconds."""
     deadline = time.monotonic() + 30
     while not records.stat().st_size:
         if process.poll() is not None or time.monotonic() > deadline:
             printed = records.with_name("locust.log").read_text(encoding="utf-8")
-            raise RuntimeError(f"Locust does nothing:\n{printed}")
+            raise RuntimeError(f"Locust has sent no request:\n{printed}")
         time.sleep(0.05)
 
 
 @contextmanager
 def watched(site: Site, backends: Backends, database: str, usage: Usage) -> Iterator[None]:
-    """Look at a site's processes all the while, and at the connections to its database."""
+    """Measure the processes of a site and the connections to its database until the block ends."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -181,7 +180,7 @@ def watched(site: Site, backends: Backends, database: str, usage: Usage) -> Iter
         with psycopg.connect(host=backends.postgres_socket, user="postgres", autocommit=True) as connection:
             while not ended.wait(INTERVAL):
                 memory = threads = 0
-                # Some may end meanwhile.
+                # A process may end during the measurement.
                 with contextlib.suppress(psutil.NoSuchProcess):
                     for process in site.processes():
                         memory += process.memory_info().rss

@@ -1,7 +1,7 @@
-"""What Locust does to a service: visitors who read, buyers who log in and write, sockets that listen and ping.
+"""The users that Locust simulates: visitors who read, buyers who log in and write, and WebSockets that ping.
 
-Each of them waits for its answer, thinks, and asks again: however the service fares, it is asked no more than that.
-Every answer, error and lost socket becomes a line of JSON in the file that LOAD_RECORDS names.
+Each user waits for a response and pauses before the next request, so a slow service gets fewer requests. Each response,
+error and lost WebSocket becomes a line of JSON in the file that LOAD_RECORDS names.
 """
 
 import json
@@ -19,24 +19,23 @@ from locust import FastHttpUser, User, between, constant, events, task
 from locust.contrib.fasthttp import FastResponse
 from locust.exception import CatchResponseError
 
-# Products that are there from the beginning: their ids are 1 to this.
+# The number of products at the start. Their ids are 1 to this number.
 PRODUCTS = int(os.environ["LOAD_PRODUCTS"])
 USERNAME, PASSWORD = os.environ["LOAD_USERNAME"], os.environ["LOAD_PASSWORD"]
-# Seconds that anybody waits for anything.
-PATIENCE = 15
+TIMEOUT = 15  # seconds for a connection or a response
 
 records = Path(os.environ["LOAD_RECORDS"]).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115 (until the end)
 
 
 def record(name: str, seconds: float = 0, error: str | None = None) -> None:
-    """Write down what has just ended, how long it took, and what was wrong with it."""
+    """Write a record of a request or an event that has just ended."""
     line = {"at": time.time(), "name": name, "seconds": seconds, "error": error}
     records.write(json.dumps(line) + "\n")
 
 
 @events.request.add_listener
 def record_request(name: str, response_time: float, response: FastResponse, exception: Any, **_: Any) -> None:
-    """Write down a request, and the kind of error that it ended with."""
+    """Write a record of a request with the kind of its error."""
     if exception is None:
         error = None
     elif isinstance(exception, CatchResponseError):
@@ -49,26 +48,26 @@ def record_request(name: str, response_time: float, response: FastResponse, exce
 
 
 @events.user_error.add_listener
-def record_mistake(exception: BaseException, **_: Any) -> None:
-    """Write down what a user stumbled over, which Locust itself would merely log."""
+def record_exception(exception: BaseException, **_: Any) -> None:
+    """Write a record of an exception in this file, which Locust would only log."""
     record("scenario", error=f"{type(exception).__name__} in the scenario")
 
 
 class Client(FastHttpUser):
-    """Somebody with a connection of their own."""
+    """A user with its own connection."""
 
     abstract = True
-    network_timeout = connection_timeout = PATIENCE
+    network_timeout = connection_timeout = TIMEOUT
 
-    def get(self, name: str, path: str, holds: Callable[[FastResponse], bool]) -> None:
-        """Ask for a path; an answer of 200 for which something does not hold is wrong."""
+    def get(self, name: str, path: str, is_right: Callable[[FastResponse], bool]) -> None:
+        """Request a path. A response of 200 for which `is_right` is false counts as an error."""
         with self.client.get(path, name=name, catch_response=True) as response:
-            if response.status_code == 200 and not holds(response):
+            if response.status_code == 200 and not is_right(response):
                 response.failure("wrong answer")
 
 
 class Visitor(Client):
-    """Somebody who only reads."""
+    """A user who only reads."""
 
     fixed_count = 24
     wait_time = between(0.2, 0.8)
@@ -97,19 +96,19 @@ class Visitor(Client):
 
 
 class Buyer(Client):
-    """Somebody who logs in, adds products and reserves some."""
+    """A user who logs in, adds products and reserves some."""
 
     fixed_count = 4
     wait_time = between(0.5, 1.5)
 
     def cookies(self) -> dict[str, str]:
-        """Return the cookies that the service has given."""
+        """Return the cookies of earlier responses."""
         return {cookie.name: cookie.value or "" for cookie in self.client.cookiejar}
 
     def post(self, name: str, path: str, status: int, **request: Any) -> None:
-        """Post with the token that makes the request the service's own; success with another status is wrong.
+        """Post with the CSRF token. A status below 400 other than `status` counts as an error.
 
-        The secure cookies are ours to send: there is no TLS here, and a proxy before a service would have ended it.
+        Secure cookies are sent explicitly, because the client would not send them without TLS.
         """
         cookies = self.cookies()
         headers = {
@@ -122,7 +121,7 @@ class Buyer(Client):
                 response.failure("wrong answer")
 
     def log_in(self) -> None:
-        """Begin a session, if the service lets us."""
+        """Log in, or record an error."""
         self.get("log in", "/admin/login/", lambda response: "csrfmiddlewaretoken" in response.text)
         form = urllib.parse.urlencode({"username": USERNAME, "password": PASSWORD})
         self.post(
@@ -147,7 +146,7 @@ class Buyer(Client):
 
 
 class Listener(User):
-    """A WebSocket that stays open, listens, and pings once a second."""
+    """A WebSocket that stays open and pings once a second."""
 
     fixed_count = 20
     wait_time = constant(1)
@@ -159,7 +158,7 @@ class Listener(User):
         try:
             if self.socket is None:
                 url = f"{self.host}/ws/products/".replace("http", "ws", 1)
-                self.socket = websocket.create_connection(url, timeout=PATIENCE, origin=self.host)
+                self.socket = websocket.create_connection(url, timeout=TIMEOUT, origin=self.host)
                 record("socket opened")
             self.socket.send('{"type": "ping"}')
             while json.loads(self.socket.recv())["type"] != "pong":
