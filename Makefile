@@ -1,8 +1,8 @@
 # Two commands for a machine with python3, pip, git and make: `make demo` and `make test`. `make help` lists all of them.
 
-# uv from PATH, or one of our own beside the repository's files.
+# uv from PATH, or else installed into .uv/.
 UV := $(shell command -v uv || echo $(CURDIR)/.uv/bin/uv)
-# A Python started by a pyenv shim, or an active environment, would override .python-version.
+# An active virtual environment, or PYENV_VERSION of a pyenv shim, would override .python-version.
 unexport PYENV_VERSION VIRTUAL_ENV
 
 .PHONY: help demo test thorough django-tests faults browser load benchmark constraints newest
@@ -18,32 +18,32 @@ demo: $(UV) ## renders a service with every answer at its default, and serves it
 test: .venv ## renders, inspects, tests and boots every combination
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(ARGS)
 
-# Looks five times as hard for what goes wrong rarely: orders of events, odd answers, what many requests leave behind. And
-# checks the types and runs all tests of every service. `make test` leaves out what the server or the bytes cannot change.
-thorough: .venv ## looks five times as hard for rare failures
+# Runs the randomised tests with five times as many examples: orders of events, odd answers, resources that many requests
+# could leave behind. Also checks the types and runs all tests of every service, where `make test` checks equal files once.
+thorough: .venv ## runs the randomised tests with five times as many examples
 	.venv/bin/pytest --effort 5 --numprocesses $(or $(WORKERS),auto) --timeout 3600 \
 		$(or $(ARGS),tests/render/test_fuzzed_answers.py tests/runtime tests/services)
 
-# Downloads Django's source, because the wheel has no tests. ARGS are labels of its tests, such as ARGS="async queries".
-django-tests: .venv ## runs Django's own tests of the ORM on the event loop; downloads them
+# Downloads Django's source, because the wheel has no tests. ARGS are labels of tests, such as ARGS="async queries".
+django-tests: .venv ## downloads Django's own tests of the ORM and runs them on the event loop
 	PYTHONPATH=tests/runtime .venv/bin/python -m django_suite.main $(ARGS)
 
-# Takes the services' dependencies away, restarts them under load and lets hostile clients in. Needs PgBouncer,
-# HAProxy and nginx: `apt install pgbouncer haproxy nginx`.
-faults: .venv .load/venv ## takes the services' dependencies away and lets hostile clients in; needs pgbouncer, haproxy, nginx
+# Stops the services' dependencies, restarts services under load and sends hostile requests. Needs PgBouncer, HAProxy and
+# nginx: `apt install pgbouncer haproxy nginx`.
+faults: .venv .load/venv ## tests services with failing dependencies and hostile clients; needs pgbouncer, haproxy, nginx
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --timeout 900 $(or $(ARGS),tests/faults)
 
 # Drives a real browser through the services' pages. Needs Chromium and, to end TLS, HAProxy: `apt install chromium haproxy`.
 browser: .venv ## drives a real browser through the services' pages; needs chromium, haproxy
 	.venv/bin/pytest --numprocesses $(or $(WORKERS),auto) $(or $(ARGS),tests/browser)
 
-# One environment with everything that our tools and all the services need.
+# One environment with the dependencies of the tests and of all services.
 .venv: constraints.txt $(UV)
 	$(UV) venv --clear .venv
 	$(UV) pip install --python .venv --compile-bytecode --requirements constraints.txt
 	touch .venv
 
-# What all of them need: our tools, and the three services with every toggle on.
+# The requirements: the development group of this repository, and a service on each server with every toggle on.
 ALL_ON := $(foreach server,uvicorn granian daphne,.constraints/all-on-$(server)/pyproject.toml)
 NEEDS := pyproject.toml --group dev $(foreach project,$(ALL_ON),$(project) --group $(project):dev --group $(project):lint)
 COMPILE := $(UV) pip compile --quiet --universal --upgrade --python-version 3.12 \
@@ -56,13 +56,13 @@ define render_all_on
 	done
 endef
 
-constraints: $(UV) ## pins the environment anew, within the bounds that the services set
+constraints: $(UV) ## updates constraints.txt to the newest versions within the services' bounds
 	$(render_all_on)
 	$(COMPILE) --output-file constraints.txt $(NEEDS)
 	rm -rf .constraints
 
-# Does what `make test` does with the newest version of everything, as if no service set a bound: says which versions
-# are new, and what they would break. The services' own environments, which keep the bounds, are left out.
+# Runs `make test` with the newest version of every dependency, as if no service had upper bounds, and prints the new
+# versions. Leaves out the test of the services' own environments, which keep the bounds.
 newest: $(UV) ## tests with the newest version of every dependency
 	$(render_all_on)
 	sed -E -i.bounded '/^ +"[a-z]/ { s/,<[0-9.]+//; s/==/>=/; }' $(ALL_ON)
@@ -74,22 +74,22 @@ newest: $(UV) ## tests with the newest version of every dependency
 	$(UV) pip install --python .newest/venv --compile-bytecode --requirements .newest/constraints.txt
 	.newest/venv/bin/pytest --numprocesses $(or $(WORKERS),auto) --ignore tests/services/test_isolation.py $(ARGS)
 
-# Measures a rendered service beside its peers, in one run; needs wrk. ARGS are those of `python -m benchmarks.compare`, such as
-# ARGS="--only broadcast --rounds 5" for WebSockets and what each part contributes to their broadcast.
-benchmark: .benchmarks/venv ## measures a service and its peers in one run; needs wrk
+# Compares a rendered service with its peers in one run. Needs wrk. ARGS are options of `python -m benchmarks.compare`:
+# ARGS="--only broadcast --rounds 5" measures WebSockets, and what each part contributes to their broadcast.
+benchmark: .benchmarks/venv ## compares a service with its peers in one run; needs wrk
 	.benchmarks/venv/bin/python -m benchmarks.compare $(ARGS)
 
-# The same environment and what the peers need, apart from it: no test must ever depend on that.
+# The same packages and those of the peers. It is separate, so that no test depends on the packages of peers.
 .benchmarks/venv: constraints.txt pyproject.toml $(UV)
 	$(UV) venv --clear .benchmarks/venv
 	$(UV) pip install --python .benchmarks/venv --compile-bytecode --requirements constraints.txt --group benchmarks
 	touch .benchmarks/venv
 
-# Loads a rendered service while what it depends on fails, one fault after the other. ARGS are those of `python -m load.main`.
+# Loads a rendered service while its dependencies fail, one after the other. ARGS are options of `python -m load.main`.
 load: .load/venv ## loads a service while its dependencies fail, one after the other
 	.load/venv/bin/python -m load.main $(ARGS)
 
-# The same environment and the load's tool, which patches the standard library: apart from it, too.
+# The same packages and Locust. It is separate, because Locust patches the standard library.
 .load/venv: constraints.txt pyproject.toml $(UV)
 	$(UV) venv --clear .load/venv
 	$(UV) pip install --python .load/venv --compile-bytecode --requirements constraints.txt --group load
