@@ -358,7 +358,7 @@ def test_every_python_gives_the_same_verdicts(tmp_path: Path, version: str) -> N
     assert given == newest
 
 
-def test_keyword_that_the_list_lacks_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keyword_that_the_list_lacks_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     template = copy_template(tmp_path / "template")
     break_it(template, "hooks/pre_gen_project.py", "turtledemo types", "types")
     break_it(template, "hooks/pre_gen_project.py", "nonlocal not", "not")

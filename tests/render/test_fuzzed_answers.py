@@ -245,33 +245,33 @@ def test_refused_answers_leave_no_files(tmp_path: Path, capfd: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("character", ['"', "\\", "{"])
-def test_special_character_that_the_hook_accepts_is_noticed(monkeypatch: pytest.MonkeyPatch, character: str) -> None:
+def test_special_character_that_the_hook_accepts_is_detected(monkeypatch: pytest.MonkeyPatch, character: str) -> None:
     pattern = HOOK["SPECIAL"].pattern.replace(re.escape(character) if character == "\\" else character, "")
     monkeypatch.setitem(HOOK, "SPECIAL", re.compile(pattern))
     with pytest.raises((AssertionError, SyntaxError, ValueError, TemplateError)):
         test_generated_answer_is_refused_or_keeps_files_valid()
 
 
-def test_invisible_character_that_the_hook_accepts_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invisible_character_that_the_hook_accepts_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(HOOK, "INVISIBLE", NOTHING)
     with pytest.raises(AssertionError):
         test_generated_answer_is_refused_or_keeps_files_valid()
 
 
-def test_control_character_that_the_hook_accepts_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_character_that_the_hook_accepts_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(HOOK, "CONTROL", NOTHING)
     with pytest.raises((AssertionError, SyntaxError, ValueError)):
         test_generated_answer_is_refused_or_keeps_files_valid()
 
 
 @pytest.mark.parametrize("key", ["project_slug", "author_email", "description"])
-def test_missing_validator_is_noticed(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_missing_validator_is_detected(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     monkeypatch.setitem(HOOK["RULES"], key, (lambda value: None, EXAMPLES[key]))
     with pytest.raises((AssertionError, SyntaxError, ValueError, TemplateError)):
         test_generated_answer_is_refused_or_keeps_files_valid()
 
 
-def test_project_name_that_linters_reject_is_noticed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_project_name_that_linters_reject_is_detected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(HOOK["RULES"], "project_name", (HOOK["name"], EXAMPLES["project_name"]))
     with pytest.raises(AssertionError) as caught:
         test_linters_accept_every_accepted_project_name(tmp_path)

@@ -310,7 +310,7 @@ def test_cookiecutter_stops_at_a_wrong_choice_on_the_command_line(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "noticed"),
+    ("old", "new", "message"),
     [
         pytest.param(
             "    print_message(next", '    (service / "left").touch()\n    print_message(next', "'left'", id="file"
@@ -325,17 +325,17 @@ def test_cookiecutter_stops_at_a_wrong_choice_on_the_command_line(tmp_path: Path
         pytest.param("print(message, flush=True)", "print(message)", "exit status: 120", id="failed print"),
     ],
 )
-def test_mistake_in_a_hook_is_noticed(tmp_path: Path, usual: Contents, old: str, new: str, noticed: str) -> None:
+def test_mistake_in_a_hook_is_detected(tmp_path: Path, usual: Contents, old: str, new: str, message: str) -> None:
     template = copy_template(tmp_path / "template")
     break_it(template, "hooks/post_gen_project.py", old, new)
 
     shell = {"PATH": "/nowhere", "script": 'exec "$@" >/dev/full'}
     result = call_cookiecutter(tmp_path, "--no-input", template=template, **shell)
-    with pytest.raises(AssertionError, match=noticed):
+    with pytest.raises(AssertionError, match=message):
         assert check_rendered(result, tmp_path / "output") == usual
 
 
-def test_file_that_a_refusal_leaves_is_noticed(tmp_path: Path) -> None:
+def test_file_that_a_refusal_leaves_is_detected(tmp_path: Path) -> None:
     template = copy_template(tmp_path / "template")
     break_it(
         template, "hooks/pre_gen_project.py", "    if lines:", '    (service.parent / "left").touch()\n    if lines:'

@@ -184,7 +184,7 @@ def test_render_that_cannot_copy_a_file_changes_nothing(tmp_path: Path) -> None:
     assert contents(service) == before
 
 
-def test_incomplete_service_without_mark_is_noticed(tmp_path: Path, whole: Contents) -> None:
+def test_incomplete_service_without_mark_is_detected(tmp_path: Path, whole: Contents) -> None:
     template = copy_template(tmp_path / "template")
     break_it(template, PRE, "    back_up(service)\n", "")
 

@@ -213,7 +213,7 @@ COMPARED = "old_time != status.st_mtime_ns and file.read_bytes() == backup.read_
         pytest.param("post", COMPARED, COMPARED.split(" and ")[1], [OVERWRITE, SKIP], id="skipped files removed"),
     ],
 )
-def test_mistake_in_a_hook_is_noticed(tmp_path: Path, hook: str, old: str, new: str, options: list[str]) -> None:
+def test_mistake_in_a_hook_is_detected(tmp_path: Path, hook: str, old: str, new: str, options: list[str]) -> None:
     service = tmp_path / "output" / NAME
     template = copy_template(tmp_path / "template")
     break_it(template, f"hooks/{hook}_gen_project.py", old, new)

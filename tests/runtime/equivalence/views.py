@@ -31,5 +31,5 @@ def asynchronous(view: Callable[..., HttpResponseBase]) -> Callable[..., Awaitab
 
 
 def trigger_client(request: Any) -> None:
-    """Let the client of a request disconnect, or whatever else its `Client` says."""
+    """Trigger the behaviour of the request's `Client`, such as a disconnect."""
     request.scope["loop"].call_soon_threadsafe(request.scope["triggered"].set)

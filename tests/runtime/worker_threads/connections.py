@@ -1,4 +1,4 @@
-"""A request gets a working database connection, whatever the last request in its thread did to it."""
+"""A request gets a working database connection, even if the last request in its thread broke or misused it."""
 
 import asyncio
 import threading

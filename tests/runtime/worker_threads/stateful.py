@@ -79,7 +79,7 @@ class WorkerPoolMachine(RuleBasedStateMachine):
 
     executors = Bundle("executors")
 
-    # With FOREVER no thread wakes up by itself, so a call hangs if the pool forgets to wake one.
+    # With FOREVER no idle thread times out, so a call hangs if the pool forgets to wake one.
     @initialize(maximum=st.integers(1, 3), spare=st.integers(0, 2), linger=st.sampled_from([LINGER, FOREVER]))
     def open(self, maximum: int, spare: int, linger: float) -> None:
         self.pool = WorkerPool(maximum, spare, linger)

@@ -257,7 +257,7 @@ cases = [
                 "given with a session",
                 [get("/csrf/give/", cookies=SESSION), get("/csrf/rotate/"), get("/async/csrf/rotate/")],
             ),
-            ("not asked for", [get("/async/plain/"), get("/async/plain/", cookies=SESSION)]),
+            ("not used", [get("/async/plain/"), get("/async/plain/", cookies=SESSION)]),
             ("exempt", [send("/async/csrf/exempt/", None, cookies=SESSION)]),
         )
     ),

@@ -24,7 +24,7 @@ def fail(request: HttpRequest, name: str) -> HttpResponse:
 
 def answer(request: HttpRequest, status: int) -> HttpResponse:
     """Respond with a status and, if the query asks for it, with a reason phrase."""
-    return HttpResponse("error", status=status, reason="Whatever" if "reason" in request.GET else None)
+    return HttpResponse("error", status=status, reason="Custom" if "reason" in request.GET else None)
 
 
 def return_nothing(request: HttpRequest) -> None:
