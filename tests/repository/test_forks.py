@@ -9,7 +9,7 @@ from devtools.commands import OWNER, commit, succeed
 from devtools.matrix import ROOT
 from devtools.rendering import break_it, copy_repository
 
-# What a team changes first.
+# The defaults that a team changes first.
 DEFAULTS = {
     '"project_name": "Async Django Service"': '"project_name": "Acme Orders"',
     '"author_name": "Ada Lovelace"': '"author_name": "Acme Ltd"',
@@ -33,7 +33,7 @@ def fork(tmp_path: Path) -> Path:
 
 
 def run_tests(fork: Path, *arguments: str) -> str:
-    """Run tests of a fork; return what pytest printed. Raises AssertionError if one fails."""
+    """Run tests of a fork, and return the output. Raises AssertionError if a test fails."""
     options = ("-q", "-n0", "-p", "no:cacheprovider", f"--basetemp={fork}-tmp")
     return succeed(fork, sys.executable, "-m", "pytest", *options, *arguments)
 
