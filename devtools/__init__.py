@@ -1,1 +1,1 @@
-"""What tests, benchmarks and load share: they render a service, and run it and what it depends on."""
+"""Shared by tests, benchmarks and load: rendering a service, running it, and running its dependencies."""

@@ -14,11 +14,9 @@ SESSION_COOKIE, CSRF_COOKIE = "__Host-sessionid", "__Host-csrftoken"
 
 
 class Browser(httpx.Client):
-    """A client that sends back every cookie it is given, as one on the far side of the service's TLS proxy would.
+    """A client that sends every cookie back, as a browser behind the service's TLS proxy does.
 
-    It connects from `address`, if one is given.
-
-    httpx itself keeps the secure ones from a connection without TLS, which is all that there is here.
+    httpx itself sends no secure cookies over a connection without TLS. The client connects from `address`, if given.
     """
 
     def __init__(self, url: str, address: str | None = None) -> None:
@@ -38,19 +36,19 @@ class Browser(httpx.Client):
 
     @property
     def csrf_token(self) -> str:
-        """The token that makes a request the service's own; with DEBUG its cookie has no prefix."""
+        """The CSRF token. With DEBUG its cookie has no prefix."""
         return self.kept.get(CSRF_COOKIE) or self.kept["csrftoken"]
 
     def submit(self, path: str, **fields: str) -> httpx.Response:
-        """Post a form, with the token that makes it the service's own."""
+        """Post a form with the CSRF token."""
         return self.post(path, data=fields | {"csrfmiddlewaretoken": self.csrf_token})
 
     def call(self, path: str, **request: Any) -> httpx.Response:
-        """Post to the API, with the token that makes the call the service's own."""
+        """Post to the API with the CSRF token."""
         return self.post(path, headers={"X-CSRFToken": self.csrf_token}, **request)
 
     def log_in(self) -> None:
-        """Begin the session of the superuser."""
+        """Log in as the superuser. Raises AssertionError if the service refuses."""
         assert self.get("/admin/login/").status_code == 200
         response = self.submit("/admin/login/", username=USERNAME, password=PASSWORD)
         assert response.status_code == 302, response.text

@@ -1,9 +1,9 @@
-"""Documents whose tables a program writes."""
+"""Documents with tables that a program writes."""
 
 import re
 from pathlib import Path
 
-# The text between these marks of a document is printed by a program.
+# A program writes the text between these marks.
 MEASURED = re.compile(r"(?<=<!-- measured -->\n).*(?=<!-- /measured -->)", re.DOTALL)
 
 

@@ -1,4 +1,4 @@
-"""Every combination of answers, as cookiecutter.json has them: nothing about them is listed a second time."""
+"""Every combination of answers. The questions come from cookiecutter.json, so no answer is listed twice."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ TOGGLES = [key for key, default in QUESTIONS.items() if isinstance(default, bool
 # In one order, whichever of them is the default.
 SERVERS: list[str] = sorted(QUESTIONS["asgi_server"], reverse=True)
 
-# The answers to the questions that have a fixed set of them: {"use_channels": True, …, "asgi_server": "uvicorn"}.
+# The answers to the questions with a fixed set of answers: {"use_channels": True, …, "asgi_server": "uvicorn"}.
 type Answers = dict[str, Any]
 
 # The answers to the other questions, and to these where none are given: a fork may have other defaults.
@@ -29,12 +29,12 @@ USUAL: Answers = {
 
 OPTIONS = {key: [True, False] for key in TOGGLES} | {"asgi_server": SERVERS}
 COMBINATIONS: list[Answers] = [dict(zip(OPTIONS, row, strict=True)) for row in itertools.product(*OPTIONS.values())]
-# Each choice of the toggles once, with each server in turn.
-TOGGLED: list[Answers] = [
+# Every combination of the toggles once; the servers take turns.
+TOGGLE_COMBINATIONS: list[Answers] = [
     dict(zip(TOGGLES, row, strict=True)) | {"asgi_server": SERVERS[number % len(SERVERS)]}
     for number, row in enumerate(itertools.product([True, False], repeat=len(TOGGLES)))
 ]
-# A few combinations in which every pair of answers occurs: the fewest that some tries find.
+# A few combinations in which every pair of answers occurs: the smallest set of 50 attempts.
 PAIRWISE: list[Answers] = [
     {key: row[key] for key in OPTIONS}
     for row in min((covertable.make(OPTIONS, salt=str(salt), tolerance=2) for salt in range(50)), key=len)
@@ -42,7 +42,7 @@ PAIRWISE: list[Answers] = [
 
 
 def identify(answers: Answers) -> str:
-    """Return a name for a combination that a person can read: `granian+channels+async-views`."""
+    """Return a readable name of a combination: `granian+channels+async-views`."""
     return "+".join(
         [answers["asgi_server"]]
         + [toggle.removeprefix("use_").replace("_", "-") for toggle in TOGGLES if answers[toggle]]

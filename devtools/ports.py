@@ -1,16 +1,16 @@
-"""Ports of the loopback interface that nothing listens on."""
+"""Free ports of the loopback interface."""
 
 import itertools
 import os
 import socket
 
-# Each worker of a parallel run has its own thousand, below those that the system gives to outgoing connections.
+# Each pytest worker has a range of 1,000 ports, below the range that the system uses for outgoing connections.
 WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 _ports = itertools.cycle(range(20_000 + 1_000 * WORKER, 21_000 + 1_000 * WORKER))
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
+    """Return a port on which no process listens."""
     for port in _ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""A real PostgreSQL from a wheel, and empty databases in it."""
+"""A real PostgreSQL server from a wheel, and empty databases in it."""
 
 import uuid
 import warnings
@@ -17,9 +17,9 @@ with warnings.catch_warnings():
 
 @contextmanager
 def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[str]:
-    """Run a PostgreSQL with its data in a folder; yield the folder of its socket.
+    """Run a PostgreSQL server with its data in a folder; yield the folder of its socket.
 
-    PostgreSQL runs as another user when this process is root's, so that user must be able to enter the folder. Without
+    If this process runs as root, PostgreSQL runs as another user, who must be able to enter the folder. Without
     `durable` it does not wait for the disk, which is faster.
     """
     server = get_server(directory)
@@ -37,7 +37,7 @@ def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[str]
 
 @contextmanager
 def empty_database(postgres_socket: str) -> Iterator[str]:
-    """Create a database for the duration of a block; yield its URL."""
+    """Create a database and yield its URL. Drops the database afterwards."""
     name = f"service_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(host=postgres_socket, user="postgres", autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

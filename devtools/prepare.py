@@ -1,4 +1,4 @@
-"""What `make serve` does before it starts the server, in one process, and a superuser for the tests."""
+"""Does in one process what `make serve` does before it starts the server, and adds a superuser for the tests."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ call_command("collectstatic", interactive=False, verbosity=0)
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
-# A hash that takes no time to make; logging in replaces it by one of full strength.
+# One iteration, so that it is computed at once. The first login replaces it with a hash of full strength.
 password = PBKDF2PasswordHasher().encode(os.environ["SUPERUSER_PASSWORD"], "salt", iterations=1)
 get_user_model().objects.create(
     username=os.environ["SUPERUSER_NAME"], password=password, is_staff=True, is_superuser=True

@@ -1,4 +1,4 @@
-"""A rendered service with production settings: prepared as its Makefile prepares it, and booted by its own command."""
+"""A rendered service with production settings, prepared and started by the commands of its own Makefile."""
 
 import shlex
 import sys
@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devtools.browser import PASSWORD, USERNAME
-from devtools.commands import TIMEOUT, succeed
+from devtools.commands import TIMEOUT, check_output
 from devtools.matrix import Answers
 from devtools.ports import free_port
 from devtools.servers import Server, booted
 from devtools.suppliers import suppliers
 
-PATIENT = {"SHUTDOWN_DELAY": "0", "REQUEST_TIMEOUT": str(TIMEOUT)}
+# No load balancer has to notice the shutdown, and a busy machine may be slow to answer a request.
+TEST_TIMEOUTS = {"SHUTDOWN_DELAY": "0", "REQUEST_TIMEOUT": str(TIMEOUT)}
 PREPARE = str(Path(__file__).with_name("prepare.py"))
 
 
-def production(answers: Answers, database_url: str | None, redis_url: str | None) -> dict[str, str]:
-    """Return the environment that a combination needs in production, and not a variable more."""
+def production_environment(answers: Answers, database_url: str | None, redis_url: str | None) -> dict[str, str]:
+    """Return the environment variables that a combination requires in production, and no others."""
     environment = {"DEBUG": "false", "SECRET_KEY": "only these tests know it, and there are fifty characters of it"}
     if answers["use_postgres"]:
         assert database_url
@@ -29,10 +30,10 @@ def production(answers: Answers, database_url: str | None, redis_url: str | None
     return environment
 
 
-def made_by(service: Path, target: str, **variables: object) -> list[str]:
-    """Return the commands of a target of the service's Makefile, without `uv run` before them."""
+def make_commands(service: Path, target: str, **variables: object) -> list[str]:
+    """Return the commands of a target of the service's Makefile, without the prefix `uv run`."""
     settings = [f"{name}={value}" for name, value in ({"RUN": ""} | variables).items()]
-    return succeed(service, "make", "--dry-run", "--no-print-directory", target, *settings).splitlines()
+    return check_output(service, "make", "--dry-run", "--no-print-directory", target, *settings).splitlines()
 
 
 @contextmanager
@@ -44,14 +45,13 @@ def served(
     port: int | None = None,
     **variables: str,
 ) -> Iterator[Server]:
-    """Hold a service open that runs with production settings, with suppliers to ask and a superuser to log in as.
+    """Serve a service with production settings, suppliers and a superuser; yield its server.
 
-    Unless the variables say otherwise, it stops without a delay, because no load balancer has to notice, and a
-    request may take as long as a busy machine needs.
+    The variables override TEST_TIMEOUTS. Raises AssertionError as `booted` does.
     """
     port = port or free_port()
-    environment = production(answers, database_url, redis_url) | PATIENT | variables
-    succeed(
+    environment = production_environment(answers, database_url, redis_url) | TEST_TIMEOUTS | variables
+    check_output(
         service,
         sys.executable,
         PREPARE,
@@ -62,6 +62,6 @@ def served(
     with suppliers() as supplier_urls:
         if answers["use_async_views"]:
             environment.setdefault("SUPPLIER_URLS", supplier_urls)
-        command = shlex.split(made_by(service, "serve", PORT=port)[-1])
+        command = shlex.split(make_commands(service, "serve", PORT=port)[-1])
         with booted(service, "env", *command, port=port, **environment) as server:
             yield server

@@ -1,4 +1,4 @@
-"""A TCP proxy between a service and what it depends on, to be told to refuse, hang, delay or cut."""
+"""A TCP proxy between a service and a dependency. A test makes it refuse, hang, delay or reset connections."""
 
 import asyncio
 import contextlib
@@ -15,50 +15,49 @@ CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Passes bytes between its own port and a target, until it is told otherwise. For threads: `proxied` makes one."""
+    """Passes bytes between its own port and a target. Its methods may be called from any thread."""
 
     def __init__(self, target: tuple[str, int] | str, port: int) -> None:
         # An address, or the path of a Unix socket.
         self.target = target
         self.port = port
         self.loop = asyncio.new_event_loop()
-        # Cleared while nothing may pass: what arrives meanwhile is kept, and passes later.
+        # Cleared while the proxy hangs. Bytes that arrive meanwhile are kept and passed on later.
         self.passing = asyncio.Event()
         self.passing.set()
-        # Seconds by which each chunk is late.
-        self.lateness = 0.0
+        self.latency = 0.0  # seconds, of each chunk
         self.listener: asyncio.Server | None = None
         self.open: set[asyncio.StreamWriter] = set()
 
     def hang(self) -> None:
-        """Accept connections and bytes, and pass nothing on, as a host does that has stopped."""
+        """Accept connections and bytes, and pass nothing on, as a frozen host does."""
         self.call(self._clear())
 
     def delay(self, seconds: float) -> None:
-        """Pass everything on later, in both directions."""
-        self.lateness = seconds
+        """Delay every chunk, in both directions."""
+        self.latency = seconds
 
     def cut(self) -> None:
-        """Reset the connections that are open; new ones are accepted."""
+        """Reset the open connections. New ones are accepted."""
         self.call(self._reset())
 
     def refuse(self) -> None:
-        """Reset the connections that are open, and refuse new ones, as a machine does whose server is not running."""
+        """Reset the open connections and refuse new ones, as a host without a running server does."""
         self.call(self._stop_listening())
         self.cut()
 
     def recover(self) -> None:
-        """Pass everything on again, at once."""
-        self.lateness = 0.0
+        """Pass everything on again, without a delay."""
+        self.latency = 0.0
         self.call(self._recover())
 
     @property
     def connections(self) -> int:
-        """How many connections are open from the service to here."""
+        """The number of open connections from the service."""
         return len(self.open) // 2
 
     def call(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine in the proxy's own thread, and wait for it."""
+        """Run a coroutine on the proxy's event loop, and wait for it."""
         asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout=TIMEOUT)
 
     async def _clear(self) -> None:
@@ -76,7 +75,7 @@ class Proxy:
 
     async def _reset(self) -> None:
         for writer in list(self.open):
-            # No orderly end: the next packet is answered by a reset.
+            # With a linger time of 0, closing resets the connection.
             raw: socket.socket = writer.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             writer.transport.abort()
@@ -95,7 +94,7 @@ class Proxy:
                 group.create_task(self._pass(reader, onward))
                 group.create_task(self._pass(back, writer))
         except* OSError:
-            pass  # either side has gone
+            pass  # the service or the target has closed its connection
         finally:
             for each in (writer, onward):
                 if each is not None:
@@ -104,17 +103,17 @@ class Proxy:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
-            if self.lateness:
-                await asyncio.sleep(self.lateness)
+            if self.latency:
+                await asyncio.sleep(self.latency)
             await self.passing.wait()
             writer.write(chunk)
             await writer.drain()
-        raise ConnectionResetError("it has ended")
+        raise ConnectionResetError("end of stream")
 
 
 @contextmanager
 def proxied(target: tuple[str, int] | str) -> Iterator[Proxy]:
-    """Hold a proxy open in front of a target: an address, or the path of a Unix socket."""
+    """Run a proxy in front of a target, which is an address or the path of a Unix socket."""
     proxy = Proxy(target, free_port())
     thread = threading.Thread(target=proxy.loop.run_forever, name="proxy", daemon=True)
     thread.start()

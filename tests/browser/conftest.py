@@ -15,7 +15,7 @@ from devtools.postgres import empty_database
 from devtools.production import served
 from devtools.rendering import render
 from tests.browser.console import Console
-from tests.support.tls import tls_in_front_of
+from tests.support.tls import running_tls_proxy
 
 CHROMIUM = "/usr/bin/chromium"
 OPTIONS = [
@@ -47,7 +47,7 @@ def served_over_tls(
     """Hold a service open that runs with production settings behind a proxy, whose files are in a folder."""
     with (
         served(service, answers, database_url, redis_url, TRUSTED_PROXIES="127.0.0.1") as server,
-        tls_in_front_of(int(server.url.rpartition(":")[2]), directory) as url,
+        running_tls_proxy(int(server.url.rpartition(":")[2]), directory) as url,
     ):
         yield Site(url, answers)
 

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from devtools.browser import CSRF_COOKIE, SESSION_COOKIE
 from devtools.matrix import all_off
-from devtools.rendering import break_it, render
+from devtools.rendering import break_source, render
 from tests.browser.conftest import Site, served_over_tls
 from tests.browser.console import Console
 
@@ -90,7 +90,7 @@ def test_an_inline_script_in_the_template_is_noticed(
 ) -> None:
     answers, directory = all_off(), tmp_path_factory.mktemp("broken")
     service = render(answers, directory / "service")
-    break_it(service, "catalog/templates/catalog/home.html", "<main>", "<main><script>window.ran = true</script>")
+    break_source(service, "catalog/templates/catalog/home.html", "<main>", "<main><script>window.ran = true</script>")
     with served_over_tls(service, answers, None, None, directory) as site:
         context = chromium.new_context(base_url=site.url, ignore_https_errors=True)
         console = Console(context)

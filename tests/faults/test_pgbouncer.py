@@ -15,12 +15,12 @@ import pytest
 from psycopg import sql
 
 from devtools.browser import CSRF_COOKIE, Browser
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import ROOT, all_on
 from devtools.production import served
-from devtools.rendering import break_it, render
+from devtools.rendering import break_source, render
 from devtools.servers import Server
-from tests.support.contract import add_product, speak
+from tests.support.contract import add_product, check_contract
 from tests.support.pgbouncer import POOL_SIZE, ROLE, PgBouncer
 
 # Clients at once, and what each of them does, in an order of its own.
@@ -40,11 +40,11 @@ def django(service: Path, database_url: str, script: str, **environment: str) ->
     """Run a script in a service that is set up, and return what it has printed as JSON."""
     environment = {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "config.settings"} | environment
     prelude = "import json; import django; django.setup(); from django.db import connection\n"
-    return json.loads(succeed(service, sys.executable, "-c", prelude + script, DEBUG="true", **environment))
+    return json.loads(check_output(service, sys.executable, "-c", prelude + script, DEBUG="true", **environment))
 
 
 def test_the_services_own_tests_pass_through_it(service: Path, pgbouncer: PgBouncer) -> None:
-    succeed(
+    check_output(
         service,
         "pytest",
         "-q",
@@ -60,7 +60,7 @@ def test_the_services_own_tests_pass_through_it(service: Path, pgbouncer: PgBoun
 
 def test_the_contract_is_kept_through_it(service: Path, pgbouncer: PgBouncer, redis_url: str) -> None:
     with served(service, all_on(), pgbouncer.database_url, redis_url, DISABLE_SERVER_SIDE_CURSORS="true") as server:
-        speak(server.url, all_on())
+        check_contract(server.url, all_on())
 
 
 def test_many_share_few_connections(service: Path, pgbouncer: PgBouncer, database_url: str, redis_url: str) -> None:
@@ -70,7 +70,7 @@ def test_many_share_few_connections(service: Path, pgbouncer: PgBouncer, databas
 def test_without_its_lock_a_piece_would_be_sold_twice(
     service: Path, pgbouncer: PgBouncer, database_url: str, redis_url: str
 ) -> None:
-    break_it(service, "catalog/services.py", "objects.select_for_update()", "objects")
+    break_source(service, "catalog/services.py", "objects.select_for_update()", "objects")
     with pytest.raises(AssertionError, match="stock"):
         load_it(service, pgbouncer, database_url, redis_url)
 

@@ -24,7 +24,7 @@ from devtools.ports import free_port
 from devtools.production import served
 from devtools.rendering import render
 from devtools.servers import Server
-from tests.support.raw_http import ask, handshake
+from tests.support.raw_http import handshake, send_request
 from tests.support.tls import make_certificate
 
 DOCUMENT = ROOT / "docs" / "proxies.md"
@@ -335,4 +335,4 @@ def test_only_the_proxies_that_are_named_are_believed(server_name: str, tmp_path
             "login": "/admin/login/?next=/admin/",
         }
         secure = b"X-Forwarded-Proto: https\r\n"
-        assert ask(server.url, handshake(headers={"Origin": b"https://localhost"}, extra=secure)) == 403
+        assert send_request(server.url, handshake(headers={"Origin": b"https://localhost"}, extra=secure)) == 403

@@ -70,11 +70,11 @@ def probed(directory: Path, asgi_server: str, redis_url: str, *middleware: str) 
     notes.touch()
     limits = {"REQUEST_TIMEOUT": str(REQUEST_TIMEOUT), "PROBE_NOTES": str(notes)}
     with served(service, answers, None, redis_url, None, **limits) as server:
-        probed = Probed(server.url, server.process, server.log_file, server.explained)
+        probed = Probed(server.url, server.process, server.log_file, server.expected_log)
         probed.notes = notes
         yield probed
         # What it logs was provoked, and is read where it matters.
-        server.explained.append(server.log)
+        server.expected_log.append(server.log)
 
 
 @pytest.fixture(params=SERVERS)

@@ -24,11 +24,11 @@ import psutil
 import pytest
 
 from devtools.browser import PASSWORD, USERNAME
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import SERVERS, Answers, all_off
 from devtools.ports import free_port
-from devtools.production import PREPARE, made_by, production
-from devtools.rendering import break_it, render
+from devtools.production import PREPARE, make_commands, production_environment
+from devtools.rendering import break_source, render
 from devtools.servers import Server, booted
 from tests.support.probing import PROBE
 
@@ -112,12 +112,12 @@ class Deployment:
     """A service in two processes behind a balancer. How each exits, and what it has logged, is checked when it ends."""
 
     def __init__(self, service: Path, answers: Answers, delay: float) -> None:
-        self.environment = production(answers, None, None) | {
+        self.environment = production_environment(answers, None, None) | {
             "DATABASE_URL": f"sqlite:///{service / 'db.sqlite3'}",
             "SHUTDOWN_DELAY": f"{delay}",
         }
         admin = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
-        succeed(service, sys.executable, PREPARE, **self.environment, **admin)
+        check_output(service, sys.executable, PREPARE, **self.environment, **admin)
         # Each has a folder of its own, for its log.
         self.folders = [shutil.copytree(service, service.with_name(f"process{number}")) for number in range(2)]
         self.ports = [free_port(), free_port()]
@@ -134,7 +134,7 @@ class Deployment:
 
     def start(self, number: int) -> None:
         """Start one of the processes."""
-        command = shlex.split(made_by(self.folders[number], "serve", PORT=self.ports[number])[-1])
+        command = shlex.split(make_commands(self.folders[number], "serve", PORT=self.ports[number])[-1])
         process = booted(self.folders[number], "env", *command, port=self.ports[number], **self.environment)
         self.lives[number].enter_context(process)
 
@@ -206,7 +206,7 @@ def test_a_rolling_restart_loses_no_request(name: str, tmp_path: Path) -> None:
 def test_requests_that_are_lost_are_noticed(delay: float, ready: bool, tmp_path: Path) -> None:
     service, answers = service_of("uvicorn", tmp_path)
     if not ready:
-        break_it(service, "runtime/requests/health.py", ".draining.is_set()", ".deadline_passed.is_set()")
+        break_source(service, "runtime/requests/health.py", ".draining.is_set()", ".deadline_passed.is_set()")
     deployment = Deployment(service, answers, delay=delay)
     with deployment.running():
         answered = under_load(deployment.url, deployment.replace_each_twice)
@@ -216,11 +216,11 @@ def test_requests_that_are_lost_are_noticed(delay: float, ready: bool, tmp_path:
 @pytest.mark.parametrize("name", ["uvicorn", "granian"])
 def test_new_workers_take_over_from_old_ones(name: str, tmp_path: Path) -> None:
     service, answers = service_of(name, tmp_path)
-    environment = production(answers, None, None) | {"SHUTDOWN_DELAY": f"{DELAY}", "WEB_CONCURRENCY": "2"}
+    environment = production_environment(answers, None, None) | {"SHUTDOWN_DELAY": f"{DELAY}", "WEB_CONCURRENCY": "2"}
     admin = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
-    succeed(service, sys.executable, PREPARE, **environment, **admin)
+    check_output(service, sys.executable, PREPARE, **environment, **admin)
     port = free_port()
-    command = shlex.split(made_by(service, "serve", PORT=port)[-1])
+    command = shlex.split(make_commands(service, "serve", PORT=port)[-1])
 
     def replace_workers(server: Server) -> None:
         before = workers(server)

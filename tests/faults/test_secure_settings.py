@@ -16,7 +16,7 @@ from devtools.browser import Browser
 from devtools.commands import run
 from devtools.matrix import SERVERS, all_off
 from devtools.ports import free_port
-from devtools.production import made_by, production, served
+from devtools.production import make_commands, production_environment, served
 from devtools.rendering import render
 from devtools.servers import Server, booted
 
@@ -63,8 +63,8 @@ def test_hsts_can_be_taken_back_or_extended(tmp_path: Path) -> None:
 def again(service: Path, redis_url: str | None = None, **variables: str) -> AbstractContextManager[Server]:
     """Hold a service open that has been prepared already."""
     port = free_port()
-    environment = production(all_off() | {"use_channels": redis_url is not None}, None, redis_url)
-    command = shlex.split(made_by(service, "serve", PORT=port)[-1])
+    environment = production_environment(all_off() | {"use_channels": redis_url is not None}, None, redis_url)
+    command = shlex.split(make_commands(service, "serve", PORT=port)[-1])
     return booted(service, "env", *command, port=port, **environment | {"SHUTDOWN_DELAY": "0"} | variables)
 
 
@@ -129,9 +129,9 @@ def test_the_server_does_not_start_with_a_bad_key(
     service = render(all_off(), tmp_path)
     # The render has written a key for development there.
     (service / ".env").unlink()
-    command = shlex.split(made_by(service, "serve", PORT=free_port())[-1])
+    command = shlex.split(make_commands(service, "serve", PORT=free_port())[-1])
 
-    refused = run(service, "env", *command, **production(all_off(), None, None) | variables)
+    refused = run(service, "env", *command, **production_environment(all_off(), None, None) | variables)
 
     assert refused.returncode == 1
     [line] = refused.stderr.splitlines()

@@ -16,9 +16,9 @@ from websockets.typing import Origin
 
 from devtools.matrix import SERVERS, all_on
 from devtools.production import served
-from devtools.rendering import break_it
+from devtools.rendering import break_source
 from devtools.servers import Server
-from tests.support.probing import with_probe
+from tests.support.probing import render_with_probe
 
 # Seconds within which a machine that is busy gets round to something.
 PATIENCE = 8
@@ -44,7 +44,7 @@ def serving(
 @pytest.fixture
 def service(name: str, tmp_path: Path) -> Path:
     """Return a service with nearly every toggle on, and the probe."""
-    return with_probe(all_on(name) | {"use_postgres": False}, tmp_path)
+    return render_with_probe(all_on(name) | {"use_postgres": False}, tmp_path)
 
 
 @asynccontextmanager
@@ -189,7 +189,7 @@ def test_what_does_not_finish_in_time_is_cut_off(service: Path, name: str, redis
 @pytest.mark.parametrize(("name", "processes"), [("uvicorn", 1), ("uvicorn", 2), ("granian", 2), ("daphne", 1)])
 def test_a_resource_that_cannot_be_opened_is_an_error(service: Path, name: str, redis_url: str, processes: int) -> None:
     broken = '    raise OSError("broken")\n    if True:'
-    break_it(service, "runtime/development/watchdog.py", "    if not settings.DEBUG:", broken)
+    break_source(service, "runtime/development/watchdog.py", "    if not settings.DEBUG:", broken)
     with (
         pytest.raises(AssertionError, match=r"exited [13] before it served[\s\S]*broken"),
         serving(service, name, redis_url, processes=processes),
@@ -221,7 +221,7 @@ def test_a_resource_that_cannot_be_opened_is_an_error(service: Path, name: str, 
 def test_an_impolite_service_is_noticed(
     service: Path, name: str, redis_url: str, path: str, old: str, new: str
 ) -> None:
-    break_it(service, path, old, new)
+    break_source(service, path, old, new)
     with (
         pytest.raises((AssertionError, ExceptionGroup)),
         serving(service, name, redis_url, delay=2, grace=4) as server,

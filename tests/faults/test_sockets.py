@@ -25,14 +25,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin
 
 from devtools.browser import PASSWORD, Browser
-from devtools.commands import run, succeed
+from devtools.commands import check_output, run
 from devtools.matrix import SERVERS, Answers, all_on
 from devtools.ports import free_port
-from devtools.production import production, served
-from devtools.rendering import break_it, configure, render
+from devtools.production import production_environment, served
+from devtools.rendering import break_source, configure, render
 from devtools.servers import Server, processes
 from devtools.valkey import Valkey
-from tests.support.contract import add_product, announce, received, socket_to
+from tests.support.contract import add_product, add_product_in_admin, open_socket, receive_message
 
 PING, PONG = '{"type": "ping"}', {"type": "pong"}
 # Seconds after which nobody waits any more for what must happen soon.
@@ -94,7 +94,7 @@ async def code_of(socket: ClientConnection, seconds: float = SOON) -> int | None
 def explain_outage(server: Server) -> None:
     """Check that a server has logged lines, and no tracebacks, about what was down; take them out of its alarms."""
     assert "Traceback" not in server.log, server.log
-    server.explained += [line for line in server.log.splitlines() if DOWN.fullmatch(line)]
+    server.expected_log += [line for line in server.log.splitlines() if DOWN.fullmatch(line)]
 
 
 def wait_until_ready(server: Server, seconds: float = SOON) -> float:
@@ -109,9 +109,9 @@ def wait_until_ready(server: Server, seconds: float = SOON) -> float:
 def check_that_all_is_well(server: Server, admin: Browser, name: str) -> None:
     """Check that a server is ready, and that what is saved reaches a new socket."""
     wait_until_ready(server)
-    with socket_to(server.url, "/ws/products/") as socket:
+    with open_socket(server.url, "/ws/products/") as socket:
         add_product(admin, name=name)
-        assert received(socket)["product"]["name"] == name
+        assert receive_message(socket)["product"]["name"] == name
 
 
 @on_each_server
@@ -142,15 +142,15 @@ def test_hundreds_of_sockets_at_once_and_the_service_is_ready_beside_them(
 def test_silent_sockets_hear_what_is_announced_after_minutes(tmp_path: Path, redis_url: str) -> None:
     with ExitStack() as stack:
         running = [stack.enter_context(service(server, tmp_path, redis_url)) for server in SERVERS]
-        sockets = [stack.enter_context(socket_to(each.url, "/ws/products/")) for each in running]
+        sockets = [stack.enter_context(open_socket(each.url, "/ws/products/")) for each in running]
         time.sleep(150)
         for each, socket in zip(running, sockets, strict=True):
             with Browser(each.url) as admin:
                 admin.log_in()
-                announce(admin, f"From {each.url}")
+                add_product_in_admin(admin, f"From {each.url}")
             # They share a Valkey.
             for other in sockets:
-                assert received(other)["product"]["name"] == f"From {each.url}", socket
+                assert receive_message(other)["product"]["name"] == f"From {each.url}", socket
 
 
 class Load:
@@ -257,7 +257,7 @@ def test_valkey_hangs_and_goes_on(server: str, tmp_path: Path, own_valkey: Valke
             async with feed(running) as socket:
                 codes.append(await code_of(socket))
             print(f"{server}: a new one after {time.monotonic() - started:.1f} s")
-            own_valkey.go_on()
+            own_valkey.resume()
         return codes
 
     with under_load(server, tmp_path, own_valkey.url, outage, "After the hang") as (codes, load):
@@ -286,7 +286,7 @@ def test_what_one_worker_saves_reaches_the_sockets_of_all(server: str, tmp_path:
         admin.log_in()
         asyncio.run(broadcast(running, admin))
         # granian's, on a machine with fewer cores.
-        running.explained += re.findall(r".*Configured number of workers appears to be higher.*", running.log)
+        running.expected_log += re.findall(r".*Configured number of workers appears to be higher.*", running.log)
 
 
 def workers_with_sockets(server: Server) -> set[int]:
@@ -351,9 +351,9 @@ def check_that_slow_clients_are_bounded(running: Server, redis_url: str) -> None
                 time.sleep(0.5)
         print(f"{before:.0f} MiB before, {most:.0f} MiB at most")
         assert most - before < 60
-        with socket_to(running.url, "/ws/products/") as socket:
+        with open_socket(running.url, "/ws/products/") as socket:
             socket.send(PING)
-            assert received(socket) == PONG
+            assert receive_message(socket) == PONG
         with redis.Redis.from_url(redis_url) as client:
             deadline = time.monotonic() + 30
             while client.zcard("asgi:group:products"):
@@ -364,7 +364,7 @@ def check_that_slow_clients_are_bounded(running: Server, redis_url: str) -> None
 def with_echo(server: str, directory: Path) -> Path:
     """Render a service whose feed sends much."""
     rendered = render(on(server), directory / server)
-    break_it(rendered, "catalog/consumers.py", "\n\nclass UnknownPath", f"{ECHO}\n\nclass UnknownPath")
+    break_source(rendered, "catalog/consumers.py", "\n\nclass UnknownPath", f"{ECHO}\n\nclass UnknownPath")
     return rendered
 
 
@@ -470,9 +470,11 @@ def test_a_socket_ends_with_its_session(server: str, tmp_path: Path, redis_url: 
             return took
 
     def by_another_process(code: str) -> None:
-        environment = production(on(server), None, redis_url)
+        environment = production_environment(on(server), None, redis_url)
         rendered = running.log_file.parent
-        succeed(rendered, sys.executable, "-c", SCRIPT + code, DJANGO_SETTINGS_MODULE="config.settings", **environment)
+        check_output(
+            rendered, sys.executable, "-c", SCRIPT + code, DJANGO_SETTINGS_MODULE="config.settings", **environment
+        )
 
     with service(server, tmp_path, redis_url, RUNTIME_SESSION_CHECK_INTERVAL=0.5) as running:
         for name, code in ENDS.items():
@@ -506,7 +508,7 @@ def test_a_logout_ends_its_sockets_at_once_and_needs_no_valkey(server: str, tmp_
 
 
 @contextmanager
-def tls_in_front_of(port: int, directory: Path) -> Iterator[tuple[int, Path]]:
+def running_tls_proxy(port: int, directory: Path) -> Iterator[tuple[int, Path]]:
     """Hold an HAProxy open that speaks TLS for a port; yield its own port, and the certificate of its authority."""
     own_port = free_port()
     key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
@@ -538,7 +540,7 @@ def test_valkey_with_tls_and_a_password(server: str, tmp_path: Path) -> None:
     port = free_port()
     with (
         ValkeyServer(port=port),
-        tls_in_front_of(port, tmp_path) as (tls_port, authority),
+        running_tls_proxy(port, tmp_path) as (tls_port, authority),
         redis.Redis(port=port) as client,
     ):
         client.config_set("requirepass", "p@ss/word")
@@ -556,7 +558,7 @@ def test_valkey_with_tls_and_a_password(server: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis://localhost:port/0", "redis://h/0?ssl=1"])
 def test_a_wrong_url_is_one_line(url: str, tmp_path: Path) -> None:
     rendered = render(on("uvicorn"), tmp_path)
-    result = run(rendered, sys.executable, "manage.py", "check", **production(on("uvicorn"), None, url))
+    result = run(rendered, sys.executable, "manage.py", "check", **production_environment(on("uvicorn"), None, url))
     assert result.returncode == 1
     assert "REDIS_URL" in result.stderr
     assert result.stderr.count("\n") == 1, result.stderr
@@ -566,7 +568,7 @@ def test_a_wrong_url_is_one_line(url: str, tmp_path: Path) -> None:
 def test_an_origin_that_is_no_url_is_refused(server: str, tmp_path: Path, redis_url: str) -> None:
     with service(server, tmp_path, redis_url) as running:
         with pytest.raises(InvalidStatus) as refusal:
-            socket_to(running.url, "/ws/products/", "http://[")
+            open_socket(running.url, "/ws/products/", "http://[")
         # Daphne does not even ask us.
         assert refusal.value.response.status_code == (400 if server == "daphne" else 403)
 
@@ -588,7 +590,7 @@ ONE_RECEIVER = (
 def without(protection: tuple[str, str, str], server: str, directory: Path) -> Path:
     """Render a service without one of its protections."""
     rendered = with_echo(server, directory)
-    break_it(rendered, *protection)
+    break_source(rendered, *protection)
     return rendered
 
 
@@ -624,9 +626,9 @@ def test_sockets_stay_open_if_neither_the_reader_nor_the_guard_ends_all_of_them(
             await asyncio.gather(*(code_of(socket, 15) for socket in open_sockets))
 
     rendered = without(ALONE, "uvicorn", tmp_path)
-    break_it(rendered, *ONE_RECEIVER)
+    break_source(rendered, *ONE_RECEIVER)
     with served(rendered, on("uvicorn"), None, own_valkey.url) as running:
         with pytest.raises(TimeoutError):
             asyncio.run(outage(running))
-        own_valkey.go_on()
+        own_valkey.resume()
         explain_outage(running)

@@ -13,7 +13,7 @@ import pytest
 
 from devtools.matrix import all_off
 from devtools.production import served
-from devtools.rendering import break_it, render
+from devtools.rendering import break_source, render
 from devtools.servers import Server, processes
 
 # Seconds that the service is set to, and seconds in which it must have acted on a busy machine.
@@ -65,17 +65,17 @@ def serving_floods(name: str, directory: Path, *, timeout: float = WRITE_TIMEOUT
     """Serve a service with two threads and with VIEWS; yield it, and the folder it runs in."""
     answers = all_off(name)
     service = render(answers, directory)
-    break_it(service, "config/settings.py", "MAX_THREADS = 20", "MAX_THREADS = 2")
+    break_source(service, "config/settings.py", "MAX_THREADS = 20", "MAX_THREADS = 2")
     old = "RESPONSE_WRITE_TIMEOUT = 30.0"
     if timeout != 30 and old in (service / "config" / "settings.py").read_text(encoding="utf-8"):
-        break_it(service, "config/settings.py", old, f"RESPONSE_WRITE_TIMEOUT = {timeout}")
+        break_source(service, "config/settings.py", old, f"RESPONSE_WRITE_TIMEOUT = {timeout}")
     (service / "floods.py").write_text(VIEWS)
     with (service / "config" / "urls.py").open("a") as urls:
         urls.write('\nfrom django.urls import include\nurlpatterns += [path("", include("floods"))]\n')
     with served(service, answers, None, None) as server:
         yield server, service
         # granian tells of each message to a client that has gone.
-        server.explained += re.findall(r".*\[INFO\] ASGI transport error: .*", server.log)
+        server.expected_log += re.findall(r".*\[INFO\] ASGI transport error: .*", server.log)
 
 
 def client_of(server: Server, request: bytes) -> socket.socket:

@@ -17,11 +17,11 @@ from cookiecutter.exceptions import FailedHookException
 from cookiecutter.prompt import YesNoPrompt
 from packaging.requirements import Requirement
 
-from devtools.commands import UV, run, succeed
+from devtools.commands import UV, check_output, run
 from devtools.matrix import QUESTIONS, ROOT, SERVERS, TOGGLES, Answers, all_off, all_on
 from devtools.production import served
-from devtools.rendering import break_it, call_cookiecutter, copy_template, load_hook, render, text_files
-from tests.support.contract import speak
+from devtools.rendering import break_source, call_cookiecutter, copy_template, load_hook, render, text_files
+from tests.support.contract import check_contract
 
 SLUGS = {
     "empty": "",
@@ -360,8 +360,8 @@ def test_every_python_gives_the_same_verdicts(tmp_path: Path, version: str) -> N
 
 def test_keyword_that_the_list_lacks_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     template = copy_template(tmp_path / "template")
-    break_it(template, "hooks/pre_gen_project.py", "turtledemo types", "types")
-    break_it(template, "hooks/pre_gen_project.py", "nonlocal not", "not")
+    break_source(template, "hooks/pre_gen_project.py", "turtledemo types", "types")
+    break_source(template, "hooks/pre_gen_project.py", "nonlocal not", "not")
     monkeypatch.setattr("test_answers.ROOT", template)
 
     assert verdicts(tmp_path, PYTHONS[-1])["accepted"] == ["nonlocal", "turtledemo"]
@@ -422,8 +422,8 @@ def test_wrong_toggle_in_configuration_is_refused_in_any_location(
 
 def test_wrong_toggle_in_configuration_is_refused_without_proc(tmp_path: Path) -> None:
     template = copy_template(tmp_path / "template")
-    break_it(template, "hooks/pre_gen_project.py", "/proc/", "/no-proc/")
-    break_it(template, "hooks/pre_gen_project.py", '"/bin/ps"', repr(str(tmp_path / "ps")))
+    break_source(template, "hooks/pre_gen_project.py", "/proc/", "/no-proc/")
+    break_source(template, "hooks/pre_gen_project.py", '"/bin/ps"', repr(str(tmp_path / "ps")))
     arguments = f"python cookiecutter template --no-input --config-file {tmp_path}/user.yaml"
     (tmp_path / "ps").write_text(f'#!/bin/sh\ntest "$*" = "-ww -o args= -p $PPID" || echo "{arguments}"\n', "utf-8")
     (tmp_path / "ps").chmod(0o755)
@@ -510,7 +510,7 @@ def test_cookiecutter_does_not_evaluate_answers_to_its_prompts(tmp_path: Path, a
 
 @pytest.mark.parametrize("answer", [EVALUATED, "O'Brien & Sons"])
 def test_cookiecutter_does_not_evaluate_answers_in_a_replay_file(tmp_path: Path, answer: str) -> None:
-    succeed(tmp_path, "mkdir", "first")
+    check_output(tmp_path, "mkdir", "first")
     assert call_cookiecutter(tmp_path / "first", "--no-input").returncode == 0
     [replay] = (tmp_path / "first" / "replays").iterdir()
     answers = json.loads(replay.read_text(encoding="utf-8"))
@@ -586,10 +586,10 @@ def test_unusual_name_is_rendered_linted_and_served(tmp_path: Path, name: str) -
     project = tomllib.loads(files["pyproject.toml"])["project"]
     assert (project["description"], project["authors"][0]["name"]) == (name, name)
     assert name in files["README.md"].replace("\\", "").replace("&lt;", "<")
-    succeed(service, "ruff", "check", "--no-cache", ".")
-    succeed(service, "ruff", "format", "--check", "--no-cache", ".")
+    check_output(service, "ruff", "check", "--no-cache", ".")
+    check_output(service, "ruff", "format", "--check", "--no-cache", ".")
     with served(service, all_off(), None, None) as server:
-        speak(server.url, all_off(), name)
+        check_contract(server.url, all_off(), name)
 
 
 def test_default_slug_is_derived_from_the_name(tmp_path: Path) -> None:

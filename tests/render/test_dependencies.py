@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from devtools.commands import UV, succeed
+from devtools.commands import UV, check_output
 from devtools.matrix import COMBINATIONS, ROOT, identify
 from devtools.rendering import render
 from tests.support.expectations import TEMPLATE
@@ -70,6 +70,6 @@ def test_every_combination_can_be_locked(projects: dict[str, list[str]], tmp_pat
         service = tmp_path / str(number)
         service.mkdir()
         (service / "pyproject.toml").write_text(text, encoding="utf-8")
-        succeed(service, UV, "lock", "--quiet", "--python", sys.executable)
+        check_output(service, UV, "lock", "--quiet", "--python", sys.executable)
         locked = tomllib.loads((service / "uv.lock").read_text(encoding="utf-8"))
         assert {package["name"] for package in locked["package"]} >= {"django", "pytest", "ruff"}, names

@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, Phase, configuration, given, settings
 from hypothesis import strategies as st
 from jinja2 import Template, TemplateError
 
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import OPTIONS, QUESTIONS, ROOT
 from devtools.rendering import load_hook, render, text_files
 from tests.support.effort import effort
@@ -176,8 +176,8 @@ def lint(directory: Path, names: list[str]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             for file in (path, path.with_name("__init__.py")):
                 file.write_text('"""A module of the service."""\n', "utf-8")
-    succeed(directory, "ruff", "check", "--no-cache", ".")
-    succeed(directory, "ruff", "format", "--check", "--no-cache", ".")
+    check_output(directory, "ruff", "check", "--no-cache", ".")
+    check_output(directory, "ruff", "format", "--check", "--no-cache", ".")
 
 
 def test_generated_answer_is_refused_or_keeps_files_valid() -> None:
@@ -213,14 +213,14 @@ def test_accepted_answers_render_a_valid_service(tmp_path: Path) -> None:
             elif path.endswith(".json"):
                 json.loads(text)
         assert re.fullmatch(r"#.+\nDEBUG=true\nSECRET_KEY=[\w-]{50,}\n", files[".env"])
-        succeed(service, "ruff", "check", "--no-cache", ".")
-        succeed(service, "ruff", "format", "--check", "--no-cache", ".")
-        succeed(service, "rumdl", "check", "--no-cache", ".")
+        check_output(service, "ruff", "check", "--no-cache", ".")
+        check_output(service, "ruff", "format", "--check", "--no-cache", ".")
+        check_output(service, "rumdl", "check", "--no-cache", ".")
 
     with_examples(8)(given(ACCEPTED)(check_service))()
 
     some = list(services)[: 4 * effort()]
-    pages = [json.loads(line) for line in succeed(tmp_path, "python", HOME_PAGES, *some).splitlines()]
+    pages = [json.loads(line) for line in check_output(tmp_path, "python", HOME_PAGES, *some).splitlines()]
     assert [name for name, _ in pages] == [services[service] for service in some]
     for name, page in pages:
         assert f"<h1>{html.escape(name)}</h1>" in page

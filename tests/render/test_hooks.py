@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from devtools.commands import UV, run, succeed
+from devtools.commands import UV, check_output, run
 from devtools.matrix import ROOT, TOGGLES
-from devtools.rendering import break_it, call_cookiecutter, contents, copy_template
+from devtools.rendering import break_source, call_cookiecutter, contents, copy_template
 from tests.support.expectations import template_files
 
 pytestmark = pytest.mark.slow(10)
@@ -116,7 +116,7 @@ def test_every_python_renders_the_same_and_refuses_the_same(tmp_path: Path, usua
     )
     assert installed.returncode == 0, f"no Python {version}, try `uv python install {version}`:\n{installed.stderr}"
     python = installed.stdout.strip()
-    assert f"(Python {version}." in succeed(tmp_path, str(Path(python).with_name("cookiecutter")), "--version")
+    assert f"(Python {version}." in check_output(tmp_path, str(Path(python).with_name("cookiecutter")), "--version")
 
     good = call_cookiecutter(tmp_path / "good", "--no-input", python=python)
     assert check_rendered(good, tmp_path / "good" / "output") == usual
@@ -226,9 +226,9 @@ def test_render_without_hooks_has_every_file_and_no_env(tmp_path: Path) -> None:
     assert set(contents(service)) == template_files()
     assert not (service / ".env").exists()
     # The files of options that are off do no harm.
-    succeed(service, "ruff", "check", "--no-cache", ".")
-    succeed(service, "ruff", "format", "--check", "--no-cache", ".")
-    succeed(service, "python", "manage.py", "check", DEBUG="true")
+    check_output(service, "ruff", "check", "--no-cache", ".")
+    check_output(service, "ruff", "format", "--check", "--no-cache", ".")
+    check_output(service, "python", "manage.py", "check", DEBUG="true")
     # Wrong answers are not refused.
     result = call_cookiecutter(tmp_path, "--no-input", "--accept-hooks", "no", "--output-dir", "bad", *BAD)
     assert result.returncode == 0
@@ -327,7 +327,7 @@ def test_cookiecutter_stops_at_a_wrong_choice_on_the_command_line(tmp_path: Path
 )
 def test_mistake_in_a_hook_is_detected(tmp_path: Path, usual: Contents, old: str, new: str, message: str) -> None:
     template = copy_template(tmp_path / "template")
-    break_it(template, "hooks/post_gen_project.py", old, new)
+    break_source(template, "hooks/post_gen_project.py", old, new)
 
     shell = {"PATH": "/nowhere", "script": 'exec "$@" >/dev/full'}
     result = call_cookiecutter(tmp_path, "--no-input", template=template, **shell)
@@ -337,7 +337,7 @@ def test_mistake_in_a_hook_is_detected(tmp_path: Path, usual: Contents, old: str
 
 def test_file_that_a_refusal_leaves_is_detected(tmp_path: Path) -> None:
     template = copy_template(tmp_path / "template")
-    break_it(
+    break_source(
         template, "hooks/pre_gen_project.py", "    if lines:", '    (service.parent / "left").touch()\n    if lines:'
     )
 

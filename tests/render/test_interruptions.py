@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from devtools.rendering import break_it, call_cookiecutter, contents, copy_template
+from devtools.rendering import break_source, call_cookiecutter, contents, copy_template
 
 type Contents = dict[str, tuple[bytes, int]]
 
@@ -60,7 +60,7 @@ def render_and_interrupt(
     fifo = template / path
     if line:
         fifo = directory / "fifo"
-        break_it(template, path, line, f"    open({str(fifo)!r}).read()\n{line}")
+        break_source(template, path, line, f"    open({str(fifo)!r}).read()\n{line}")
     else:
         fifo.unlink()
     os.mkfifo(fifo)
@@ -186,7 +186,7 @@ def test_render_that_cannot_copy_a_file_changes_nothing(tmp_path: Path) -> None:
 
 def test_incomplete_service_without_mark_is_detected(tmp_path: Path, whole: Contents) -> None:
     template = copy_template(tmp_path / "template")
-    break_it(template, PRE, "    back_up(service)\n", "")
+    break_source(template, PRE, "    back_up(service)\n", "")
 
     render_and_interrupt(tmp_path, "while it renders", interrupt, template=template)
     with pytest.raises(AssertionError, match="not marked as unfinished"):

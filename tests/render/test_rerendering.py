@@ -7,7 +7,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from devtools.matrix import ROOT, TOGGLES
-from devtools.rendering import break_it, call_cookiecutter, contents, copy_template, load_hook
+from devtools.rendering import break_source, call_cookiecutter, contents, copy_template, load_hook
 from tests.support.expectations import template_files
 
 NAME = "async-django-service"
@@ -216,7 +216,7 @@ COMPARED = "old_time != status.st_mtime_ns and file.read_bytes() == backup.read_
 def test_mistake_in_a_hook_is_detected(tmp_path: Path, hook: str, old: str, new: str, options: list[str]) -> None:
     service = tmp_path / "output" / NAME
     template = copy_template(tmp_path / "template")
-    break_it(template, f"hooks/{hook}_gen_project.py", old, new)
+    break_source(template, f"hooks/{hook}_gen_project.py", old, new)
     write(service, OWN)
 
     render(tmp_path, *OFF, *options, template=template)

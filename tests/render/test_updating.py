@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.commands import OWNER, commit, run, succeed
+from devtools.commands import GIT_IDENTITY, check_output, commit, run
 from devtools.matrix import QUESTIONS, ROOT, SERVERS, TOGGLES, USUAL, Answers, all_off, all_on
 from devtools.rendering import contents, copy_repository, render
 from tests.support.expectations import TEMPLATE, check_files
@@ -41,17 +41,17 @@ UPDATE = ("cruft", "update", "--skip-apply-ask")
 
 def git(folder: Path, *arguments: str) -> str:
     """Run git in a folder, and return its output."""
-    return succeed(folder, "git", *arguments, **ISOLATED | OWNER)
+    return check_output(folder, "git", *arguments, **ISOLATED | GIT_IDENTITY)
 
 
 def cruft(service: Path, command: str, *arguments: str) -> str:
     """Run a command of cruft, and return its output. Raises AssertionError if it fails."""
-    return succeed(service, "cruft", command, *arguments, **ISOLATED)
+    return check_output(service, "cruft", command, *arguments, **ISOLATED)
 
 
 def update(service: Path, *arguments: str) -> str:
     """Update a service, by default to the newest release, and return the output."""
-    return succeed(service, *UPDATE, *arguments, **ISOLATED)
+    return check_output(service, *UPDATE, *arguments, **ISOLATED)
 
 
 def answer(service: Path, **answers: object) -> None:
@@ -236,8 +236,7 @@ def test_conflict_is_marked_in_the_file(service: Path) -> None:
     for path in (CHANGED, ADDED):
         assert f"Applied patch to '{path}' with conflicts." in stderr
         assert (service / path).read_text(encoding="utf-8").splitlines()[:5] == [
-            "<<<<<<< ours",
-            "# From the owner.",
+            "            "  # From the owner.",
             "=======",
             "# From the template.",
             ">>>>>>> theirs",
@@ -338,10 +337,10 @@ def test_replay_renders_the_same(tmp_path: Path) -> None:
     environment = ISOLATED | {"HOME": str(tmp_path)}
     arguments = [f"{key}={value}" for key, value in all_on("granian").items()]
 
-    succeed(tmp_path, "cookiecutter", str(ROOT), "--no-input", "--output-dir", "first", *arguments, **environment)
+    check_output(tmp_path, "cookiecutter", str(ROOT), "--no-input", "--output-dir", "first", *arguments, **environment)
     [replay] = tmp_path.glob(".cookiecutter_replay/*.json")
     command = ("cookiecutter", str(ROOT), "--replay-file", str(replay), "--output-dir", "second")
-    succeed(tmp_path, *command, **environment)
+    check_output(tmp_path, *command, **environment)
 
     [[first], [second]] = ((tmp_path / name).iterdir() for name in ("first", "second"))
     assert tree(first) == tree(second)
@@ -373,7 +372,7 @@ def follow(document: str, directory: Path) -> str:
         assert not re.search("uvx|<", script), f"unexpected program or placeholder: {script}"
         # Every question is answered with its default.
         shell = ("sh", "-c", f"yes '' | {{ set -e\n{script}}}")
-        result = run(service if service.exists() else directory, *shell, **ISOLATED | OWNER)
+        result = run(service if service.exists() else directory, *shell, **ISOLATED | GIT_IDENTITY)
         output = result.stdout
         assert result.returncode == (heading == NEWS), f"{script}exited {result.returncode}:\n{output}{result.stderr}"
         commit(service)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.commands import OWNER, succeed
+from devtools.commands import GIT_IDENTITY, check_output
 from devtools.rendering import copy_repository
 
 # A combination with the new toggle, traces of it in a service without it, and the tests that read every question.
@@ -16,13 +16,13 @@ SELECTION = "[uvicorn+robots] or has_what and [uvicorn] or manifest or readme or
 def check(repository: Path, selection: str) -> None:
     """Run the selected tests of a template. Raises AssertionError if one fails."""
     arguments = ("-q", "-n0", "-p", "no:cacheprovider", f"--basetemp={repository}-tmp", "-k", selection)
-    succeed(repository, sys.executable, "-m", "pytest", *arguments, *FILES)
+    check_output(repository, sys.executable, "-m", "pytest", *arguments, *FILES)
 
 
 @pytest.mark.slow(60)
 def test_example_of_a_toggle_passes_the_tests_that_it_changes(tmp_path: Path) -> None:
     repository = copy_repository(tmp_path / "copy")
-    succeed(repository, "git", "apply", "docs/a_toggle.patch", **OWNER)
+    check_output(repository, "git", "apply", "docs/a_toggle.patch", **GIT_IDENTITY)
     check(repository, SELECTION)
 
     # Negative control: the tests fail if the example is incomplete.

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from devtools.commands import OWNER, commit, succeed
+from devtools.commands import GIT_IDENTITY, check_output, commit
 from devtools.matrix import ROOT
-from devtools.rendering import break_it, copy_repository
+from devtools.rendering import break_source, copy_repository
 
 # The defaults that a team changes first.
 DEFAULTS = {
@@ -27,7 +27,7 @@ def fork(tmp_path: Path) -> Path:
     """Return a copy of this repository with other defaults."""
     repository = copy_repository(tmp_path / "fork")
     for old, new in DEFAULTS.items():
-        break_it(repository, "cookiecutter.json", old, new)
+        break_source(repository, "cookiecutter.json", old, new)
     commit(repository)
     return repository
 
@@ -35,7 +35,7 @@ def fork(tmp_path: Path) -> Path:
 def run_tests(fork: Path, *arguments: str) -> str:
     """Run tests of a fork, and return the output. Raises AssertionError if a test fails."""
     options = ("-q", "-n0", "-p", "no:cacheprovider", f"--basetemp={fork}-tmp")
-    return succeed(fork, sys.executable, "-m", "pytest", *options, *arguments)
+    return check_output(fork, sys.executable, "-m", "pytest", *options, *arguments)
 
 
 @pytest.mark.slow(60)
@@ -51,7 +51,7 @@ def test_fork_with_other_defaults_passes_tests_of_rendering_and_repository(fork:
 
 
 def test_example_of_a_toggle_applies_to_a_fork(fork: Path) -> None:
-    succeed(fork, "git", "apply", "--check", "docs/a_toggle.patch", **OWNER)
+    check_output(fork, "git", "apply", "--check", "docs/a_toggle.patch", **GIT_IDENTITY)
 
 
 def test_test_that_depends_on_a_default_fails_in_a_fork(fork: Path) -> None:

@@ -6,24 +6,24 @@ from pathlib import Path
 
 import pytest
 
-from devtools.commands import OWNER, UV, commit, run, succeed
+from devtools.commands import GIT_IDENTITY, UV, check_output, commit, run
 from devtools.matrix import Answers, all_off
 from devtools.rendering import render
 
 PLAIN = all_off()
 # The hooks use the environment of the tests. Without these variables, `uv run` would create one.
-SHARED = OWNER | {"UV_NO_SYNC": "1", "UV_PROJECT_ENVIRONMENT": str(Path(UV).parent.parent)}
+SHARED = GIT_IDENTITY | {"UV_NO_SYNC": "1", "UV_PROJECT_ENVIRONMENT": str(Path(UV).parent.parent)}
 
 
 @pytest.mark.fills_mypy_cache
 def test_hooks_fix_a_commit_and_check_a_push(
-    tmp_path: Path, types: Callable[[Answers], AbstractContextManager[str]]
+    tmp_path: Path, mypy_cache: Callable[[Answers], AbstractContextManager[str]]
 ) -> None:
     service = render(PLAIN, tmp_path)
     commit(service)
-    succeed(tmp_path, "git", "init", "--quiet", "--bare", "remote", **OWNER)
-    succeed(service, "git", "remote", "add", "origin", str(tmp_path / "remote"), **OWNER)
-    succeed(service, UV, "run", "--group", "lint", "prek", "install", **SHARED)
+    check_output(tmp_path, "git", "init", "--quiet", "--bare", "remote", **GIT_IDENTITY)
+    check_output(service, "git", "remote", "add", "origin", str(tmp_path / "remote"), **GIT_IDENTITY)
+    check_output(service, UV, "run", "--group", "lint", "prek", "install", **SHARED)
     models = service / "catalog" / "models.py"
     clean = models.read_text(encoding="utf-8")
 
@@ -31,13 +31,13 @@ def test_hooks_fix_a_commit_and_check_a_push(
     refused = run(service, "git", "commit", "--all", "--message", "Be careless", **SHARED)
     assert refused.returncode == 1
     assert models.read_text(encoding="utf-8") == f"{clean}\n\nx = [1, 2]\n"
-    succeed(service, "git", "commit", "--all", "--message", "Be careful", **SHARED)
+    check_output(service, "git", "commit", "--all", "--message", "Be careful", **SHARED)
 
-    with types(PLAIN) as cache:
+    with mypy_cache(PLAIN) as cache:
         environment = SHARED | {"MYPY_CACHE_DIR": cache}
-        succeed(service, "git", "push", "origin", "main", **environment)
+        check_output(service, "git", "push", "origin", "main", **environment)
         models.write_text(clean + "\n\nx: str = 1\n", encoding="utf-8")
-        succeed(service, "git", "commit", "--all", "--message", "Be wrong", **environment)
+        check_output(service, "git", "commit", "--all", "--message", "Be wrong", **environment)
         pushed = run(service, "git", "push", "origin", "main", **environment)
     assert pushed.returncode == 1
     assert "Incompatible types in assignment" in pushed.stdout + pushed.stderr

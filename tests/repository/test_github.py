@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import COMBINATIONS, ROOT, SERVERS, all_off, all_on, identify
 from devtools.rendering import render
 from tests.support.expectations import TEMPLATE
@@ -23,7 +23,7 @@ SCHEMAS = {
 
 def check_schema(schema: str, *paths: Path) -> None:
     """Raise AssertionError if a YAML file breaks a schema."""
-    succeed(ROOT, "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, paths))
+    check_output(ROOT, "check-jsonschema", "--builtin-schema", f"vendor.{schema}", *map(str, paths))
 
 
 def actions(folder: Path) -> set[str]:
@@ -33,9 +33,9 @@ def actions(folder: Path) -> set[str]:
 
 
 def test_workflows_pass_their_linters() -> None:
-    succeed(ROOT, "actionlint")
-    succeed(ROOT, "zizmor", "--offline", "--persona", "auditor", ".github")
-    succeed(ROOT, "yamllint", "--strict", "--config-file", str(TEMPLATE / ".yamllint.yaml"), ".github")
+    check_output(ROOT, "actionlint")
+    check_output(ROOT, "zizmor", "--offline", "--persona", "auditor", ".github")
+    check_output(ROOT, "yamllint", "--strict", "--config-file", str(TEMPLATE / ".yamllint.yaml"), ".github")
 
 
 @pytest.mark.parametrize("schema", SCHEMAS)

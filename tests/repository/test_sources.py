@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import ROOT, Answers, all_on
 from tests.support.expectations import TEMPLATE
 
@@ -21,27 +21,27 @@ UNRENDERED = ("ruff", "check", "--no-cache", "--ignore", "I001", ".")
 
 @pytest.mark.fills_mypy_cache
 def test_unrendered_service_passes_linter_and_type_checker(
-    types: Callable[[Answers], AbstractContextManager[str]],
+    mypy_cache: Callable[[Answers], AbstractContextManager[str]],
 ) -> None:
-    succeed(TEMPLATE, *UNRENDERED)
+    check_output(TEMPLATE, *UNRENDERED)
     # Bytecode or a cache in the template would be rendered as part of a service.
-    with types(all_on()) as cache:
-        succeed(TEMPLATE, "mypy", ".", MYPY_CACHE_DIR=cache, PYTHONDONTWRITEBYTECODE="1")
+    with mypy_cache(all_on()) as cache:
+        check_output(TEMPLATE, "mypy", ".", MYPY_CACHE_DIR=cache, PYTHONDONTWRITEBYTECODE="1")
 
 
 def test_tools_hooks_and_tests_pass_linter_and_type_checker(tmp_path: Path) -> None:
-    succeed(ROOT, "ruff", "check", "--no-cache", *FOLDERS)
-    succeed(ROOT, "ruff", "format", "--check", "--no-cache", *FOLDERS)
-    succeed(ROOT, "mypy", MYPY_CACHE_DIR=str(tmp_path))
+    check_output(ROOT, "ruff", "check", "--no-cache", *FOLDERS)
+    check_output(ROOT, "ruff", "format", "--check", "--no-cache", *FOLDERS)
+    check_output(ROOT, "mypy", MYPY_CACHE_DIR=str(tmp_path))
 
 
 def test_documents_and_settings_pass_their_linters() -> None:
-    succeed(ROOT, "rumdl", "check", "--no-cache", *map(str, DOCUMENTS))
-    succeed(ROOT, "tombi", "lint", "--offline", "pyproject.toml")
+    check_output(ROOT, "rumdl", "check", "--no-cache", *map(str, DOCUMENTS))
+    check_output(ROOT, "tombi", "lint", "--offline", "pyproject.toml")
 
 
 def test_template_has_only_files_that_git_knows() -> None:
-    known = succeed(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", TEMPLATE.name)
+    known = check_output(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", TEMPLATE.name)
     found = {path.relative_to(ROOT).as_posix() for path in TEMPLATE.rglob("*") if path.is_file()}
 
     assert found == set(known.split("\0")[:-1])

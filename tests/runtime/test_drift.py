@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import all_on
 from devtools.rendering import render
 from tests.support.expectations import TEMPLATE
@@ -41,7 +41,7 @@ def collect(service: Path, *folders: Path) -> Any:
     """Return the output of `drift/collect.py`. Packages in `folders` replace the installed ones."""
     path = ":".join(map(str, (*folders, service)))
     environment = {"PYTHONPATH": path, "DJANGO_SETTINGS_MODULE": "config.settings"}
-    return json.loads(succeed(service, "python", str(DRIFT / "collect.py"), **environment))
+    return json.loads(check_output(service, "python", str(DRIFT / "collect.py"), **environment))
 
 
 def differences(reviewed: Any, found: Any) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from equivalence.subjects import CASES, SUBJECTS
 
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import Answers, all_off
 
 pytestmark = [pytest.mark.slow(50), pytest.mark.xdist_group("equivalence")]
@@ -54,7 +54,7 @@ def replay(runtime: Path, stack: str, database: Path, *names: str) -> Replay:
 def call(runtime: Path, *arguments: str) -> str:
     """Run `equivalence.replay`, and return its output."""
     path = os.pathsep.join([str(runtime), str(Path(__file__).parent)])
-    return succeed(runtime, sys.executable, "-m", "equivalence.replay", *arguments, PYTHONPATH=path)
+    return check_output(runtime, sys.executable, "-m", "equivalence.replay", *arguments, PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devtools.matrix import SERVERS, all_on
-from devtools.rendering import break_it, render
+from devtools.rendering import break_source, render
 from tests.support.expectations import TEMPLATE
 
 OWN = ("accounts", "catalog", "config", "tests")
@@ -55,7 +55,7 @@ def test_own_code_uses_only_public_names(server: str, tmp_path: Path) -> None:
 
 def test_private_name_is_reported(tmp_path: Path) -> None:
     service = render(all_on(), tmp_path)
-    break_it(
+    break_source(
         service, "catalog/pages.py", "from django.conf", "from runtime.threads.pool import WorkerPool\nfrom django.conf"
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from devtools.commands import UV, commit, succeed
+from devtools.commands import UV, check_output, commit
 from devtools.matrix import all_on
 from devtools.rendering import render
 from tests.support.workflows import run_workflow
@@ -75,7 +75,7 @@ def database(vulnerable: set[str]) -> Iterator[str]:
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a service whose owner has locked its dependencies and committed it."""
     service = render(all_on(), tmp_path_factory.mktemp("audit"))
-    succeed(service, UV, "lock", "--quiet")
+    check_output(service, UV, "lock", "--quiet")
     commit(service)
     return service
 
@@ -86,7 +86,7 @@ def test_the_audit_passes_and_keeps_the_sbom_of_production(committed: Path, tmp_
 
     sbom = json.loads((tmp_path / "workspace/sbom.cdx.json").read_text(encoding="utf-8"))
     listed = {(component["name"], component["version"]) for component in sbom["components"]}
-    exported = succeed(committed, UV, "export", "--quiet", "--locked", "--no-dev", "--no-hashes")
+    exported = check_output(committed, UV, "export", "--quiet", "--locked", "--no-dev", "--no-hashes")
     assert sbom["bomFormat"] == "CycloneDX"
     assert listed == set(re.findall(r"^([\w.-]+)(?:\[.+\])?==([\w.]+)", exported, re.MULTILINE))
     assert "django" in dict(listed)

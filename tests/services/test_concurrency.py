@@ -20,7 +20,7 @@ from devtools.matrix import SERVERS, all_on
 from devtools.production import served
 from devtools.servers import Server, processes
 from tests.support.effort import effort
-from tests.support.probing import with_probe
+from tests.support.probing import render_with_probe
 
 pytestmark = pytest.mark.slow(40)
 
@@ -35,7 +35,7 @@ SLOW = 1.0
 def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Server]:
     """Serve a service with every toggle on, and the probe."""
     answers = all_on(request.param)
-    with served(with_probe(answers, tmp_path), answers, database_url, redis_url) as server:
+    with served(render_with_probe(answers, tmp_path), answers, database_url, redis_url) as server:
         yield server
 
 
@@ -92,7 +92,7 @@ def test_requests_that_wait_on_the_loop_hold_no_thread(server: Server) -> None:
 
 
 def test_one_middleware_of_djangos_and_they_would(tmp_path: Path, database_url: str, redis_url: str) -> None:
-    service = with_probe(all_on(), tmp_path)
+    service = render_with_probe(all_on(), tmp_path)
     settings = service / "config" / "settings.py"
     theirs = settings.read_text(encoding="utf-8").replace(
         '"runtime.requests.middleware.Security', '"django.middleware.security.Security'

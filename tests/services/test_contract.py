@@ -8,7 +8,7 @@ import pytest
 from devtools.matrix import Answers
 from devtools.production import served
 from tests.support.combinations import every_combination
-from tests.support.contract import speak
+from tests.support.contract import check_contract
 
 
 @every_combination
@@ -17,6 +17,6 @@ def test_serves_its_contract(workspace: Path, answers: Answers, request: pytest.
     redis_url = request.getfixturevalue("redis_url") if answers["use_channels"] else None
 
     with served(workspace, answers, database_url, redis_url) as server:
-        speak(server.url, answers)
+        check_contract(server.url, answers)
     if answers["use_async_middleware"]:
         assert re.search(r"WARNING django\.request \[sent-by-the-proxy\] Not Found: /nowhere", server.log)

@@ -7,15 +7,21 @@ from pathlib import Path
 import pytest
 
 from devtools import servers
-from devtools.commands import commit, run, succeed
+from devtools.commands import check_output, commit, run
 from devtools.matrix import all_off, all_on
 from devtools.ports import free_port
-from devtools.production import made_by, served
-from devtools.rendering import break_it, render, text_files
+from devtools.production import make_commands, served
+from devtools.rendering import break_source, render, text_files
 from tests.support import contract
-from tests.support.contract import speak
-from tests.support.expectations import check_files, check_form, check_machinery, check_server, check_traces
-from tests.support.workflows import reached, run_workflow
+from tests.support.contract import check_contract
+from tests.support.expectations import (
+    check_files,
+    check_machinery,
+    check_server_independence,
+    check_traces,
+    check_whitespace,
+)
+from tests.support.workflows import real_url, run_workflow
 
 PLAIN = all_off()
 # What needs no database server.
@@ -37,24 +43,24 @@ def full(tmp_path: Path) -> Path:
 def serve_plain(service: Path) -> None:
     """Boot a service without toggles and speak its contract."""
     with served(service, PLAIN, None, None) as server:
-        speak(server.url, PLAIN)
+        check_contract(server.url, PLAIN)
 
 
 def serve_full(service: Path, redis_url: str) -> None:
     """Boot a service with nearly every toggle and speak its contract."""
     with served(service, FULL, None, redis_url) as server:
-        speak(server.url, FULL)
+        check_contract(server.url, FULL)
 
 
 def test_a_broken_view_is_noticed(plain: Path) -> None:
-    break_it(plain, "catalog/pages.py", "    return render", "    raise OSError\n    return render")
+    break_source(plain, "catalog/pages.py", "    return render", "    raise OSError\n    return render")
     with pytest.raises(AssertionError, match="500"):
         serve_plain(plain)
 
 
 def test_a_missing_route_is_noticed(plain: Path) -> None:
-    break_it(plain, "config/urls.py", '    path("health/ready", health.ready, name="ready"),\n', "")
-    break_it(plain, "catalog/templates/catalog/home.html", "{% url 'ready' %}", "/health/ready")
+    break_source(plain, "config/urls.py", '    path("health/ready", health.ready, name="ready"),\n', "")
+    break_source(plain, "catalog/templates/catalog/home.html", "{% url 'ready' %}", "/health/ready")
     with pytest.raises(ValueError, match="Expecting value"):
         serve_plain(plain)
 
@@ -70,7 +76,7 @@ def test_a_taken_port_is_noticed(plain: Path) -> None:
 
 
 def test_a_service_that_does_not_start_is_noticed(plain: Path) -> None:
-    break_it(plain, "config/asgi.py", "application = get", "application = git")
+    break_source(plain, "config/asgi.py", "application = get", "application = git")
     with pytest.raises(AssertionError, match="NameError"):
         serve_plain(plain)
 
@@ -78,26 +84,26 @@ def test_a_service_that_does_not_start_is_noticed(plain: Path) -> None:
 def test_a_process_that_is_left_behind_is_noticed(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "EXIT_TIMEOUT", 1)
     orphan = "import subprocess\nsubprocess.Popen(['sleep', '60'])\napplication = get"
-    break_it(plain, "config/asgi.py", "application = get", orphan)
+    break_source(plain, "config/asgi.py", "application = get", orphan)
     with pytest.raises(AssertionError, match="left behind"):
         serve_plain(plain)
 
 
 def test_a_traceback_in_the_log_is_noticed(plain: Path) -> None:
     logged = "    import logging\n    logging.getLogger().error('quietly')\n    return render"
-    break_it(plain, "catalog/pages.py", "    return render", logged)
+    break_source(plain, "catalog/pages.py", "    return render", logged)
     with pytest.raises(AssertionError, match="alarming"):
         serve_plain(plain)
 
 
 def test_an_unsafe_production_setting_is_noticed(plain: Path) -> None:
-    break_it(plain, "config/settings.py", "SESSION_COOKIE_SECURE = not DEBUG", "SESSION_COOKIE_SECURE = False")
+    break_source(plain, "config/settings.py", "SESSION_COOKIE_SECURE = not DEBUG", "SESSION_COOKIE_SECURE = False")
     with pytest.raises(AssertionError, match=r"security\.W012"):
         serve_plain(plain)
 
 
 def test_a_missing_migration_is_noticed(plain: Path) -> None:
-    break_it(plain, "catalog/models.py", "max_length=200", "max_length=201")
+    break_source(plain, "catalog/models.py", "max_length=200", "max_length=201")
     with pytest.raises(AssertionError, match=r"prepare\.py exited 1"):
         serve_plain(plain)
 
@@ -106,25 +112,25 @@ def test_an_announcement_that_never_comes_is_noticed(
     full: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contract, "MESSAGE_TIMEOUT", 5)
-    break_it(full, "catalog/events.py", "        transaction.on_commit", "        0 and transaction.on_commit")
+    break_source(full, "catalog/events.py", "        transaction.on_commit", "        0 and transaction.on_commit")
     with pytest.raises(TimeoutError):
         serve_full(full, redis_url)
 
 
 def test_two_buyers_of_one_piece_are_noticed(full: Path, redis_url: str) -> None:
-    break_it(full, "catalog/services.py", "        product.stock -= quantities[product.pk]\n", "")
+    break_source(full, "catalog/services.py", "        product.stock -= quantities[product.pk]\n", "")
     with pytest.raises(AssertionError, match="two buyers, one piece"):
         serve_full(full, redis_url)
 
 
 def test_a_failed_test_of_the_service_is_noticed(plain: Path) -> None:
-    break_it(plain, "catalog/models.py", "return self.name", 'return "a product"')
+    break_source(plain, "catalog/models.py", "return self.name", 'return "a product"')
     assert run(plain, "pytest", "-q", "-p", "no:cacheprovider", "tests/test_models.py").returncode == 1
 
 
 def test_a_file_of_the_machinery_that_depends_on_the_answers_is_noticed(plain: Path) -> None:
     check_machinery(plain)
-    break_it(plain, "runtime/conf.py", "HEALTH_TIMEOUT = 2.0", "HEALTH_TIMEOUT = 3.0")
+    break_source(plain, "runtime/conf.py", "HEALTH_TIMEOUT = 2.0", "HEALTH_TIMEOUT = 3.0")
     with pytest.raises(AssertionError, match=r"runtime/conf\.py depends on the answers"):
         check_machinery(plain)
 
@@ -135,17 +141,17 @@ def test_a_file_of_the_machinery_that_depends_on_the_answers_is_noticed(plain: P
 )
 def test_code_that_depends_on_the_server_is_noticed(plain: Path, tmp_path: Path, path: str, old: str, new: str) -> None:
     other = render(all_off("granian"), tmp_path / "other")
-    check_server(text_files(plain), text_files(other))
+    check_server_independence(text_files(plain), text_files(other))
 
-    break_it(other, path, old, new)
+    break_source(other, path, old, new)
     with pytest.raises(AssertionError, match=f"{path} depends on the server"):
-        check_server(text_files(plain), text_files(other))
+        check_server_independence(text_files(plain), text_files(other))
 
 
 def test_an_unused_import_is_noticed(plain: Path) -> None:
-    break_it(plain, "catalog/models.py", "from django.db import models", "import os\nfrom django.db import models")
+    break_source(plain, "catalog/models.py", "from django.db import models", "import os\nfrom django.db import models")
     with pytest.raises(AssertionError, match="F401"):
-        succeed(plain, "ruff", "check", "--no-cache", ".")
+        check_output(plain, "ruff", "check", "--no-cache", ".")
 
 
 @pytest.mark.parametrize(
@@ -165,16 +171,16 @@ def test_an_unused_import_is_noticed(plain: Path) -> None:
     ],
 )
 def test_what_each_linter_is_there_for_is_noticed(plain: Path, tool: str, path: str, old: str, new: str) -> None:
-    [command] = [command for command in made_by(plain, "check") if command.startswith(tool)]
-    succeed(plain, *shlex.split(command))
-    break_it(plain, path, old, new)
+    [command] = [command for command in make_commands(plain, "check") if command.startswith(tool)]
+    check_output(plain, *shlex.split(command))
+    break_source(plain, path, old, new)
     assert run(plain, *shlex.split(command)).returncode != 0
 
 
 def test_a_mistake_in_a_workflow_is_noticed(plain: Path) -> None:
-    break_it(plain, ".github/workflows/ci.yml", "runs-on: ubuntu-24.04", "runs-on: ubuntu-2404")
+    break_source(plain, ".github/workflows/ci.yml", "runs-on: ubuntu-24.04", "runs-on: ubuntu-2404")
     with pytest.raises(AssertionError, match="ubuntu-2404"):
-        succeed(plain, "actionlint", ".github/workflows/ci.yml")
+        check_output(plain, "actionlint", ".github/workflows/ci.yml")
 
 
 @pytest.mark.parametrize(
@@ -192,17 +198,17 @@ def test_a_mistake_in_a_workflow_is_noticed(plain: Path) -> None:
 def test_a_badly_formed_file_is_noticed(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "manage.py").write_bytes(content)
     with pytest.raises(AssertionError, match=fault):
-        check_form(tmp_path)
+        check_whitespace(tmp_path)
 
 
 def test_an_empty_folder_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     with pytest.raises(AssertionError, match="templates is an empty folder"):
-        check_form(tmp_path)
+        check_whitespace(tmp_path)
 
 
 def test_a_step_of_the_workflow_that_fails_is_noticed(plain: Path, tmp_path: Path) -> None:
-    break_it(plain, ".github/workflows/ci.yml", "uv sync --locked --group lint", "exit 3")
+    break_source(plain, ".github/workflows/ci.yml", "uv sync --locked --group lint", "exit 3")
     commit(plain)
     with pytest.raises(AssertionError, match="exited 3"):
         run_workflow(plain, tmp_path / "workspace", {})
@@ -213,9 +219,9 @@ def test_an_address_that_no_service_has_is_noticed() -> None:
     job = {"services": {"postgres": {"image": "postgres:18", "ports": ["5433:5432"], "env": user}}}
     url = "postgresql://service:service@localhost:{}/service"
 
-    assert reached(url.format(5433), job, {"postgres": "here"}) == "here"
+    assert real_url(url.format(5433), job, {"postgres": "here"}) == "here"
     with pytest.raises(AssertionError, match="is not the address of a service"):
-        reached(url.format(5432), job, {"postgres": "here"})
+        real_url(url.format(5432), job, {"postgres": "here"})
 
 
 def test_a_file_too_many_is_noticed(plain: Path) -> None:
@@ -231,6 +237,6 @@ def test_a_file_too_few_is_noticed(plain: Path) -> None:
 
 
 def test_a_trace_of_what_was_not_chosen_is_noticed(plain: Path) -> None:
-    break_it(plain, "README.md", "## Production", "It needs Redis.\n\n## Production")
+    break_source(plain, "README.md", "## Production", "It needs Redis.\n\n## Production")
     with pytest.raises(AssertionError, match=r"trace of use_channels: 'It needs Redis\.'"):
         check_traces(text_files(plain), PLAIN)

@@ -10,12 +10,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devtools.commands import TIMEOUT, run, succeed
+from devtools.commands import TIMEOUT, check_output, run
 from devtools.matrix import SERVERS, all_off, all_on
 from devtools.ports import free_port
-from devtools.rendering import break_it, configure, render
+from devtools.rendering import break_source, configure, render
 from devtools.servers import booted, poll
-from tests.support.contract import ping
+from tests.support.contract import check_ping
 
 pytestmark = pytest.mark.parametrize("server_name", SERVERS)
 
@@ -59,16 +59,16 @@ def shows(url: str, text: str) -> bool:
         return False
 
 
-def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> None:
+def test_everything_works_out_of_the_box(accessible_directory: Path, server_name: str) -> None:
     answers = all_on(server_name)
-    service = render(answers, outside)
+    service = render(answers, accessible_directory)
     pages = service / "catalog" / "pages.py"
     original = pages.read_text(encoding="utf-8")
     (service / "config" / "noted.py").write_text(RESOURCE, encoding="utf-8")
     # A busy machine may stop the server for longer than the default, and this is no test of the watchdog.
     configure(service, RUNTIME_BLOCKED_LOOP_LIMIT=TIMEOUT)
-    break_it(service, "config/asgi.py", "resources=[", 'resources=["config.noted.noted", ')
-    succeed(service, "python", "manage.py", "migrate")
+    break_source(service, "config/asgi.py", "resources=[", 'resources=["config.noted.noted", ')
+    check_output(service, "python", "manage.py", "migrate")
     assert not (service / ".postgres" / "postmaster.pid").exists(), "PostgreSQL stops with its last user"
 
     port = free_port()
@@ -76,7 +76,7 @@ def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> Non
         ready = httpx.get(f"{server.url}/health/ready", timeout=TIMEOUT).json()
         assert ready == {"status": "ok", "dependencies": {"database": "ok", "channel_layer": "ok"}}
         assert httpx.get(f"{server.url}/static/catalog/style.css", timeout=TIMEOUT).status_code == 200
-        ping(server.url)
+        check_ping(server.url)
         assert (service / ".postgres" / "postmaster.pid").exists()
 
         pages.write_text(original.replace("settings.PROJECT_NAME", "'Changed'"), encoding="utf-8")
@@ -89,7 +89,7 @@ def test_everything_works_out_of_the_box(outside: Path, server_name: str) -> Non
 
         # What a developer has been shown, and has mended.
         mistake = server.log[: server.log.rindex("SyntaxError") + len("SyntaxError: unmatched ')'")]
-        server.explained.append(mistake[mistake.rindex("Traceback") :])
+        server.expected_log.append(mistake[mistake.rindex("Traceback") :])
     assert server.log.count("opened") == server.log.count("closed") == 3
     assert not (service / ".postgres" / "postmaster.pid").exists()
 
@@ -99,7 +99,7 @@ def test_code_that_blocks_the_event_loop_is_named(tmp_path: Path, server_name: s
     pages = service / "catalog" / "pages.py"
     pages.write_text(pages.read_text(encoding="utf-8") + BLOCKING, encoding="utf-8")
     configure(service, RUNTIME_BLOCKED_LOOP_LIMIT=1.0)
-    succeed(service, "python", "manage.py", "migrate")
+    check_output(service, "python", "manage.py", "migrate")
 
     port = free_port()
     with booted(service, "python", "manage.py", "runserver", "--noreload", str(port), port=port) as server:
@@ -108,7 +108,7 @@ def test_code_that_blocks_the_event_loop_is_named(tmp_path: Path, server_name: s
         assert httpx.get(server.url, timeout=TIMEOUT).status_code == 200
         assert server.log.count("The event loop has been blocked for 1000 ms") == 1
         assert "in blocking\n    time.sleep(3)" in server.log
-        server.explained += [line for line in server.log.splitlines() if "has been blocked" in line]
+        server.expected_log += [line for line in server.log.splitlines() if "has been blocked" in line]
 
 
 @pytest.mark.parametrize("sent_to", ["the group, by a terminal", "the command alone, by a supervisor"])
@@ -116,13 +116,13 @@ def test_an_interrupt_stops_it_politely(tmp_path: Path, server_name: str, sent_t
     service = render(all_off(server_name), tmp_path)
     # A server that does not stop is not killed in time to pass.
     configure(service, RUNTIME_STOP_TIMEOUT=2 * TIMEOUT)
-    succeed(service, "python", "manage.py", "migrate")
+    check_output(service, "python", "manage.py", "migrate")
 
     port = free_port()
     with booted(service, "python", "manage.py", "runserver", str(port), port=port) as server:
         send = os.killpg if "group" in sent_to else os.kill
         # granian says so when the signal reaches its worker first.
-        server.explained.append("[ERROR] Unexpected exit from worker-1")
+        server.expected_log.append("[ERROR] Unexpected exit from worker-1")
         send(server.process.pid, signal.SIGINT)
         assert server.process.wait(timeout=TIMEOUT) == 0
 

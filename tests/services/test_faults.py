@@ -8,8 +8,8 @@ from websockets.exceptions import ConnectionClosedError
 
 from devtools.matrix import all_on
 from devtools.rendering import render
-from tests.faults.test_outages import behind_a_proxy
-from tests.support.contract import ping, socket_to
+from tests.faults.test_outages import served_behind_proxy
+from tests.support.contract import check_ping, open_socket
 
 FRAME_TOO_LONG = 1009
 
@@ -17,14 +17,14 @@ FRAME_TOO_LONG = 1009
 def test_a_service_without_its_database_and_with_rude_clients(
     tmp_path: Path, database_url: str, redis_url: str
 ) -> None:
-    with behind_a_proxy(render(all_on(), tmp_path), database_url, redis_url) as service:
+    with served_behind_proxy(render(all_on(), tmp_path), database_url, redis_url) as service:
         service.check_up()
         service.proxy.refuse()
         service.check_down()
         service.proxy.recover()
         service.check_up()
 
-        with socket_to(service.server.url, "/ws/products/") as socket:
+        with open_socket(service.server.url, "/ws/products/") as socket:
             socket.send("x" * 70_000)
             with pytest.raises(ConnectionClosedError) as closed:
                 socket.recv(timeout=10)
@@ -38,4 +38,4 @@ def test_a_service_without_its_database_and_with_rude_clients(
         assert connection.getresponse().status == 413
         connection.close()
 
-        ping(service.server.url)
+        check_ping(service.server.url)

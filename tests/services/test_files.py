@@ -6,7 +6,14 @@ from pathlib import Path
 from devtools.matrix import COMBINATIONS, PAIRWISE, SERVERS, Answers
 from devtools.rendering import text_files
 from tests.support.combinations import every_combination, every_toggle
-from tests.support.expectations import check_files, check_form, check_machinery, check_server, check_traces, machinery
+from tests.support.expectations import (
+    check_files,
+    check_machinery,
+    check_server_independence,
+    check_traces,
+    check_whitespace,
+    machinery,
+)
 
 
 @every_combination
@@ -17,7 +24,7 @@ def test_has_what_was_chosen_and_no_trace_of_the_rest(rendered: Callable[[Answer
     check_files(files, answers)
     check_traces(files, answers)
     check_machinery(service)
-    check_form(service)
+    check_whitespace(service)
 
 
 @every_toggle
@@ -25,7 +32,7 @@ def test_the_server_changes_no_other_code(rendered: Callable[[Answers], Path], a
     files = text_files(rendered(answers))
 
     for server in SERVERS:
-        check_server(files, text_files(rendered(answers | {"asgi_server": server})))
+        check_server_independence(files, text_files(rendered(answers | {"asgi_server": server})))
 
 
 def test_the_services_that_test_the_machinery_have_all_of_it() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from devtools.commands import UV, commit, succeed
+from devtools.commands import UV, check_output, commit
 from devtools.matrix import PAIRWISE, Answers, identify
-from devtools.production import production
+from devtools.production import production_environment
 from devtools.rendering import render
 from tests.support.workflows import run_workflow
 
@@ -22,10 +22,10 @@ ALONE = {"PATH": os.environ["PATH"]}
 
 
 @pytest.fixture
-def committed(outside: Path, answers: Answers) -> Path:
+def committed(accessible_directory: Path, answers: Answers) -> Path:
     """Return a service whose owner has locked its dependencies and committed it."""
-    service = render(answers, outside)
-    succeed(service, UV, "lock", "--quiet", **ALONE)
+    service = render(answers, accessible_directory)
+    check_output(service, UV, "lock", "--quiet", **ALONE)
     commit(service)
     return service
 
@@ -36,9 +36,9 @@ each_pair = pytest.mark.parametrize("answers", [pytest.param(answers, id=identif
 @each_pair
 def test_its_ci_passes_and_production_starts(
     committed: Path,
-    outside: Path,
+    accessible_directory: Path,
     answers: Answers,
-    types: Callable[[Answers], AbstractContextManager[str]],
+    mypy_cache: Callable[[Answers], AbstractContextManager[str]],
     request: pytest.FixtureRequest,
 ) -> None:
     services = {
@@ -47,18 +47,20 @@ def test_its_ci_passes_and_production_starts(
         if answers[toggle]
     }
     # What mypy knows of packages holds for the same packages elsewhere; whether they are there it looks up each time.
-    with types(answers) as cache:
-        shutil.copytree(cache, outside / "types")
-    printed = run_workflow(committed, outside / "workspace", services, MYPY_CACHE_DIR=str(outside / "types"))
+    with mypy_cache(answers) as cache:
+        shutil.copytree(cache, accessible_directory / "types")
+    printed = run_workflow(
+        committed, accessible_directory / "workspace", services, MYPY_CACHE_DIR=str(accessible_directory / "types")
+    )
 
     assert list(printed)[:2] == ["actions/checkout", "astral-sh/setup-uv"]
     assert "Success: no issues found" in printed["Check and test"]
     assert re.search(r" \d+ passed in", printed["Check and test"])
 
     # What production installs suffices to start.
-    settings = production(answers, "postgresql://nobody@db.invalid/nothing", "redis://valkey.invalid")
+    settings = production_environment(answers, "postgresql://nobody@db.invalid/nothing", "redis://valkey.invalid")
     in_production = (UV, "run", "--no-sync", "python")
-    succeed(committed, UV, "sync", "--locked", "--no-dev", "--quiet", **ALONE)
-    succeed(committed, *in_production, "-c", "import config.asgi, runtime.server", **ALONE, **settings)
+    check_output(committed, UV, "sync", "--locked", "--no-dev", "--quiet", **ALONE)
+    check_output(committed, *in_production, "-c", "import config.asgi, runtime.server", **ALONE, **settings)
     check = ("manage.py", "check", "--deploy", "--fail-level", "WARNING")
-    succeed(committed, *in_production, *check, **ALONE, **settings)
+    check_output(committed, *in_production, *check, **ALONE, **settings)

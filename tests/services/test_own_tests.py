@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools.commands import succeed
+from devtools.commands import check_output
 from devtools.matrix import Answers
 from tests.support.combinations import every_toggle
 from tests.support.effort import effort
@@ -23,5 +23,5 @@ def test_passes_its_own_tests(
         # The machinery has the same bytes in all services. The CI of those in PAIRWISE tests it (test_isolation.py).
         arguments.append("tests")
 
-    output = succeed(workspace, "pytest", *arguments, **environment)
+    output = check_output(workspace, "pytest", *arguments, **environment)
     assert re.search(r"^\d+ passed in", output, re.MULTILINE), f"something was skipped, or nothing ran:\n{output}"

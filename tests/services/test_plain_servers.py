@@ -6,13 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from devtools.commands import TIMEOUT, succeed
+from devtools.commands import TIMEOUT, check_output
 from devtools.matrix import all_on
 from devtools.ports import free_port
-from devtools.production import PREPARE, production
+from devtools.production import PREPARE, production_environment
 from devtools.rendering import render
 from devtools.servers import started
-from tests.support.contract import ping
+from tests.support.contract import check_ping
 
 COMMANDS = {
     "uvicorn": ["uvicorn", "config.asgi:application", "--port"],
@@ -27,10 +27,12 @@ def test_the_own_command_of_a_server_runs_the_application(
 ) -> None:
     answers = all_on(name)
     service = render(answers, tmp_path)
-    environment = production(answers, database_url, redis_url)
-    succeed(service, sys.executable, PREPARE, SUPERUSER_NAME="ada", SUPERUSER_PASSWORD="only a test's", **environment)
+    environment = production_environment(answers, database_url, redis_url)
+    check_output(
+        service, sys.executable, PREPARE, SUPERUSER_NAME="ada", SUPERUSER_PASSWORD="only a test's", **environment
+    )
     port = free_port()
     with started(service, *COMMANDS[name], str(port), port=port, **environment) as server:
         assert httpx.get(f"{server.url}/health/live", timeout=TIMEOUT).status_code == 200
         assert httpx.get(server.url, timeout=TIMEOUT).status_code == 200
-        ping(server.url)
+        check_ping(server.url)

@@ -8,9 +8,9 @@ from channels_redis.core import RedisChannelLayer
 
 from devtools.matrix import SERVERS, all_on
 from devtools.production import served
-from devtools.rendering import break_it, render
+from devtools.rendering import break_source, render
 from devtools.servers import Server
-from tests.support.contract import received, socket_to
+from tests.support.contract import open_socket, receive_message
 
 # Prints a line for each call in a thread, by asgiref, by asyncio's default executor or by another one.
 REPORT_HOPS = """
@@ -39,12 +39,12 @@ def hops_of_a_socket(service: Path, server_name: str, redis_url: str) -> int:
         file.write(REPORT_HOPS)
     with served(service, all_on(server_name) | {"use_postgres": False}, None, redis_url) as server:
         before = hops(server)
-        with socket_to(server.url, "/ws/products/") as socket:
+        with open_socket(server.url, "/ws/products/") as socket:
             for _ in range(10):
                 socket.send('{"type": "ping"}')
-                assert received(socket) == {"type": "pong"}
+                assert receive_message(socket) == {"type": "pong"}
             asyncio.run(send_to_feed(redis_url, 10))
-            assert [received(socket)["number"] for _ in range(10)] == list(range(10))
+            assert [receive_message(socket)["number"] for _ in range(10)] == list(range(10))
         return hops(server) - before
 
 
@@ -70,6 +70,6 @@ def test_socket_makes_no_hops(server_name: str, tmp_path: Path, redis_url: str) 
 def test_hops_of_channels_own_consumers_are_noticed(tmp_path: Path, redis_url: str) -> None:
     service = render(all_on() | {"use_postgres": False}, tmp_path)
     routes = "[on_event_loop(route) for route in urlpatterns]"
-    break_it(service, "runtime/websockets/application.py", routes, "urlpatterns")
+    break_source(service, "runtime/websockets/application.py", routes, "urlpatterns")
 
     assert hops_of_a_socket(service, "uvicorn", redis_url) >= 21

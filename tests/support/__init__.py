@@ -1,1 +1,1 @@
-"""What several folders of tests share."""
+"""Shared by several folders of tests."""

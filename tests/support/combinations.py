@@ -1,14 +1,14 @@
-"""Marks that run a test for combinations of answers."""
+"""Marks that run a test once for each combination of answers."""
 
 import pytest
 
-from devtools.matrix import COMBINATIONS, TOGGLED, TOGGLES, Answers, identify
+from devtools.matrix import COMBINATIONS, TOGGLE_COMBINATIONS, TOGGLES, Answers, identify
 
 
 def parameter(answers: Answers, *marks: pytest.MarkDecorator) -> object:
     """Return a combination as a parameter of a test.
 
-    One worker gets all servers of the same toggles, because it renders them once and compares them.
+    Combinations that differ only in the server run in the same worker, which renders each once and compares them.
     """
     group = "".join("01"[answers[toggle]] for toggle in TOGGLES)
     return pytest.param(
@@ -17,8 +17,8 @@ def parameter(answers: Answers, *marks: pytest.MarkDecorator) -> object:
 
 
 every_combination = pytest.mark.parametrize("answers", [parameter(answers) for answers in COMBINATIONS])
-# For checks whose outcome the server cannot change (`test_the_server_changes_no_other_code`).
+# For checks whose result does not depend on the server (`test_service_differs_between_servers_only_in_server_files`).
 every_toggle = pytest.mark.parametrize(
     "answers",
-    [parameter(answers, *[] if answers in TOGGLED else [pytest.mark.thorough]) for answers in COMBINATIONS],
+    [parameter(answers, *[] if answers in TOGGLE_COMBINATIONS else [pytest.mark.thorough]) for answers in COMBINATIONS],
 )

@@ -1,6 +1,6 @@
-"""The contract of a rendered service, spoken by a client over real connections.
+"""The contract of a rendered service, checked by a client over real connections.
 
-`speak` calls every endpoint that a combination of answers promises, and those that it must not have.
+`check_contract` requests every endpoint that a combination of answers promises, and those that it must not have.
 """
 
 import html
@@ -19,15 +19,15 @@ from websockets.typing import Origin
 from devtools.browser import Browser
 from devtools.commands import TIMEOUT
 from devtools.matrix import Answers
-from devtools.suppliers import HANGING
+from devtools.suppliers import HANG_DURATION
 
 ORIGIN_REFUSED = 403
-# Seconds until a message of a socket is missed.
-MESSAGE_TIMEOUT = TIMEOUT
+# A constant of its own, so that a test of the checks can shorten it.
+MESSAGE_TIMEOUT = TIMEOUT  # seconds
 
 
-def speak(url: str, answers: Answers, project_name: str = "Async Django Service") -> None:
-    """Check that a service at a URL keeps its contract; raise AssertionError where it does not."""
+def check_contract(url: str, answers: Answers, project_name: str = "Async Django Service") -> None:
+    """Check that the service at a URL keeps its contract. Raises AssertionError if it does not."""
     with Browser(url) as visitor, Browser(url) as admin:
         admin.log_in()
         check_page(visitor, project_name)
@@ -67,7 +67,7 @@ def check_page(visitor: Browser, project_name: str) -> None:
 
 
 def check_health(visitor: Browser, answers: Answers) -> None:
-    # A probe addresses the process by its IP.
+    # A probe addresses the process by its IP address.
     assert visitor.get("/health/live", headers={"Host": "10.1.2.3:8000"}).json() == {"status": "ok"}
     ready = visitor.get("/health/ready")
     names = ["database"] + ["channel_layer"] * answers["use_channels"]
@@ -85,7 +85,7 @@ def check_admin(visitor: Browser, admin: Browser) -> None:
 
 
 def check_request_id(visitor: Browser, answers: Answers) -> None:
-    # The path is not there, so that the log has a line about the request.
+    # The path does not exist, so the log has a line about the request.
     headers = visitor.get("/nowhere", headers={"X-Request-ID": "sent-by-the-proxy"}).headers
     if answers["use_async_middleware"]:
         assert headers["X-Request-ID"] == "sent-by-the-proxy"
@@ -96,7 +96,7 @@ def check_request_id(visitor: Browser, answers: Answers) -> None:
 
 
 def add_product(admin: Browser, **fields: Any) -> dict[str, Any]:
-    """Add a product by the API; return it."""
+    """Add a product with the API; return it."""
     response = admin.call("/api/products/", json={"price": "12.50", "stock": 3} | fields)
     assert response.status_code == 201, response.text
     product: dict[str, Any] = response.json()
@@ -144,7 +144,7 @@ def check_quotes(visitor: Browser, admin: Browser) -> None:
         "/failing": "HTTP status 500",
         "/": "unreachable",
     }
-    assert took < HANGING / 2, "the service waited for the hanging supplier"
+    assert took < HANG_DURATION / 2, "the service waited for the hanging supplier"
     assert visitor.get("/api/products/404/quotes/").status_code == 404
 
 
@@ -154,7 +154,7 @@ def check_export(visitor: Browser) -> None:
     assert response.headers["Content-Type"] == "application/x-ndjson"
     assert [json.loads(line) for line in response.text.splitlines()] == listed
     with visitor.stream("GET", "/api/products/export/") as response:
-        next(response.iter_raw())  # and leave
+        next(response.iter_raw())  # then disconnect
 
 
 def check_wrappers(visitor: Browser, admin: Browser) -> None:
@@ -168,52 +168,52 @@ def check_wrappers(visitor: Browser, admin: Browser) -> None:
     assert admin.call("/api/products/404/reserve/", json={"quantity": 1}).status_code == 404
 
 
-def socket_to(url: str, path: str, origin: str | None = None) -> ClientConnection:
-    """Open a WebSocket, from a page of the service unless another origin is given."""
+def open_socket(url: str, path: str, origin: str | None = None) -> ClientConnection:
+    """Open a WebSocket. Its origin is that of the service unless another one is given."""
     page = Origin(origin or url)
     return connect(url.replace("http", "ws", 1) + path, origin=page, open_timeout=TIMEOUT, close_timeout=TIMEOUT)
 
 
-def received(socket: ClientConnection) -> dict[str, Any]:
-    """Return the next message of a socket, which must come within MESSAGE_TIMEOUT."""
+def receive_message(socket: ClientConnection) -> dict[str, Any]:
+    """Return the next message of a socket. Raises TimeoutError after MESSAGE_TIMEOUT."""
     message: dict[str, Any] = json.loads(socket.recv(timeout=MESSAGE_TIMEOUT))
     return message
 
 
-def ping(url: str) -> None:
-    """Check that the feed answers."""
-    with socket_to(url, "/ws/products/") as socket:
+def check_ping(url: str) -> None:
+    """Check that the product feed answers a ping."""
+    with open_socket(url, "/ws/products/") as socket:
         socket.send('{"type": "ping"}')
-        assert received(socket) == {"type": "pong"}
+        assert receive_message(socket) == {"type": "pong"}
 
 
-def announce(admin: Browser, name: str) -> None:
-    """Save a product in the admin."""
+def add_product_in_admin(admin: Browser, name: str) -> None:
+    """Add a product in the admin, which the service announces to its sockets."""
     response = admin.submit("/admin/catalog/product/add/", name=name, price="1.00", stock="2")
     assert response.status_code == 302, response.text
 
 
 def check_sockets(url: str, admin: Browser, answers: Answers) -> None:
-    ping(url)
-    with socket_to(url, "/ws/products/") as first, socket_to(url, "/ws/products/") as second:
+    check_ping(url)
+    with open_socket(url, "/ws/products/") as first, open_socket(url, "/ws/products/") as second:
         for frame in ("{", "null", '{"type": "dance"}', b"\x00\xff"):
             first.send(frame)
-            assert received(first)["type"] == "error"
-        announce(admin, "Announced")
+            assert receive_message(first)["type"] == "error"
+        add_product_in_admin(admin, "Announced")
         if answers["use_async_views"]:
             add_product(admin, name="Announced too")
         for socket in (first, second):
-            event = received(socket)
+            event = receive_message(socket)
             assert (event["type"], event["product"]["name"]) == ("product.saved", "Announced")
             if answers["use_async_views"]:
-                assert received(socket)["product"]["name"] == "Announced too"
+                assert receive_message(socket)["product"]["name"] == "Announced too"
     for path, origin in (("/ws/products/", "http://evil.example"), ("/ws/nowhere/", url)):
         with pytest.raises(websockets.exceptions.InvalidStatus) as refusal:
-            socket_to(url, path, origin)
+            open_socket(url, path, origin)
         assert refusal.value.response.status_code == ORIGIN_REFUSED
 
 
 def check_no_sockets(url: str) -> None:
     with pytest.raises(websockets.exceptions.InvalidStatus) as refusal:
-        socket_to(url, "/ws/products/")
+        open_socket(url, "/ws/products/")
     assert refusal.value.response.status_code in {403, 404}

@@ -1,4 +1,4 @@
-"""How often tests try what goes wrong rarely: `pytest --effort 5` tries five times as often."""
+"""How hard tests search for rare failures: `pytest --effort 5` tries five times as often."""
 
 _effort = 1
 
@@ -10,5 +10,5 @@ def set_effort(effort: int) -> None:
 
 
 def effort() -> int:
-    """Return the effort of this run: 1 unless the command line says otherwise."""
+    """Return the effort of this run. The default is 1."""
     return _effort

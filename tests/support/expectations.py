@@ -1,4 +1,4 @@
-"""What each answer must leave in a service, and what it must not."""
+"""What each answer must add to a service, and what must be absent without it."""
 
 import re
 from pathlib import Path
@@ -8,8 +8,8 @@ from devtools.rendering import load_hook
 
 TEMPLATE = ROOT / "{{cookiecutter.project_slug}}"
 
-# Patterns that a service without the toggle must not contain. The files of the machinery below `runtime/` have the same
-# bytes in every service, so they may name what an option would bring; those of another server are not there at all.
+# Patterns that a service without the toggle must not contain. The machinery below `runtime/` has the same bytes in
+# every service, so its files may name options that are off.
 TRACES = {
     "use_channels": r"channel|websocket|redis|valkey|consumer|\bws\b|announce",
     "use_postgres": r"postgres|psycopg|pgserver|pgbouncer|embedded|server.side.cursor",
@@ -26,16 +26,16 @@ SIGNS = {
     "use_async_middleware": r"RequestIDMiddleware",
 }
 
-# The only files that may be empty: they make a folder a package.
+# The only files that may be empty.
 EMPTY = "__init__.py"
 
-# What the server changes in a service that has the same other answers.
+# The files and settings that depend on the server.
 SERVER_FILES = re.compile(r"\.env|\.env\.example|README\.md|pyproject\.toml|runtime/(tests/)?server/.*")
 SERVER_SETTINGS = re.compile(r"^(ASGI_SERVER|WEB_CONCURRENCY) = .*\n", re.MULTILINE)
 
 
 def template_files() -> set[str]:
-    """Return the paths of the files that the template has for a service with every answer."""
+    """Return the relative paths of all files of the template."""
     return {
         path.relative_to(TEMPLATE).as_posix()
         for path in TEMPLATE.rglob("*")
@@ -44,7 +44,7 @@ def template_files() -> set[str]:
 
 
 def expected_files(answers: Answers) -> set[str]:
-    """Return the files that a service must consist of."""
+    """Return the relative paths of the files that a service must have. Raises AssertionError for a wrong manifest."""
     files = template_files() | {".env"}
     hook = load_hook("post_gen_project")
     is_chosen = hook["is_chosen"]
@@ -52,19 +52,19 @@ def expected_files(answers: Answers) -> set[str]:
         if not is_chosen(toggle, answers):
             for path in paths:
                 dropped = {file for file in files if file == path or file.startswith(f"{path}/")}
-                assert dropped, f"the manifest drops {path}, which is not there"
+                assert dropped, f"MANIFEST of hooks/post_gen_project.py: {path!r} does not exist"
                 files -= dropped
     return files
 
 
 def check_files(files: dict[str, str], answers: Answers) -> None:
-    """Check that a service has the files it must have, and no other."""
+    """Check that a service has exactly the files that its answers require."""
     assert set(files) == expected_files(answers)
 
 
 def check_traces(files: dict[str, str], answers: Answers) -> None:
-    """Check that every file shows what was chosen and nothing of what was not, nor of the template itself."""
-    # The README of the machinery describes what every option brings.
+    """Check that the files show every chosen option and no trace of the others, or of the template itself."""
+    # The README of the machinery describes every option.
     everything = "\n".join(text for path, text in files.items() if path != "runtime/README.md")
     unwanted = {toggle: pattern for toggle, pattern in TRACES.items() if not answers[toggle]}
     unwanted["asgi_server"] = "|".join(server for server in SERVERS if server != answers["asgi_server"])
@@ -82,17 +82,17 @@ def check_traces(files: dict[str, str], answers: Answers) -> None:
 
 
 def check_machinery(service: Path) -> None:
-    """Check that the files of the machinery have the template's own bytes, so that no answer changes them."""
+    """Check that the files of the machinery have the same bytes as in the template, whatever the answers."""
     for path in sorted((service / "runtime").rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             name = path.relative_to(service)
             assert path.read_bytes() == (TEMPLATE / name).read_bytes(), f"{name} depends on the answers"
 
 
-def check_server(files: dict[str, str], others: dict[str, str]) -> None:
-    """Check that two services that differ in the server alone have the same code, but for the server's own.
+def check_server_independence(files: dict[str, str], others: dict[str, str]) -> None:
+    """Check that two services that differ only in the server have the same code, except for SERVER_FILES.
 
-    So their types and their own tests, which start no server, are checked in one of them.
+    Their types and their own tests, which start no server, are therefore checked only once.
     """
     for path in files.keys() | others.keys():
         if not SERVER_FILES.fullmatch(path):
@@ -101,12 +101,12 @@ def check_server(files: dict[str, str], others: dict[str, str]) -> None:
 
 
 def machinery(combinations: list[Answers]) -> set[str]:
-    """Return the files of the machinery that the services of some combinations have."""
+    """Return all files of the machinery that the services of some combinations have."""
     return {file for answers in combinations for file in expected_files(answers) if file.startswith("runtime/")}
 
 
-def check_form(service: Path) -> None:
-    """Check the line endings, final newlines and spaces of a service as rendered, and that nothing in it is empty."""
+def check_whitespace(service: Path) -> None:
+    """Check line endings, final newlines and trailing spaces of a service, and that no file or folder is empty."""
     for path in sorted(service.rglob("*")):
         name = path.relative_to(service).as_posix()
         if path.is_dir():

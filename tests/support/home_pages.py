@@ -1,6 +1,6 @@
-"""Prints what several services are called and what their page is like, after their system checks have passed.
+"""Checks several services, and prints the name and the home page of each as a line of JSON.
 
-Each runs in a process of its own, forked from one that has imported Django already.
+Each service runs in a process of its own, forked from one that has already imported Django.
 """
 
 import json
@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 
 
 def describe(service: str) -> list[str]:
-    """Check a service, and return its name and its page."""
+    """Run the system checks of a service; return its name and its home page."""
     os.chdir(service)
     sys.path.insert(0, service)
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"

@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode, as `docs/options.md` configures it, in front of a database."""
+"""A real PgBouncer in transaction mode, with the configuration of `docs/options.md`."""
 
 import configparser
 import os
@@ -22,50 +22,49 @@ from devtools.commands import TIMEOUT
 from devtools.matrix import ROOT
 from devtools.ports import free_port
 
-# Connections that PgBouncer opens to a database.
-POOL_SIZE = 5
+POOL_SIZE = 5  # connections that PgBouncer opens to a database
 ROLE, PASSWORD = "service", "correct-horse"
 
 
 @dataclass(frozen=True)
 class PgBouncer:
-    """A PgBouncer that runs: its port, the URL of an empty database behind it, and the certificate that it shows."""
+    """A running PgBouncer: its port, the URL of an empty database behind it, and its TLS certificate."""
 
     port: int
     database_url: str
     certificate: Path
 
-    def show(self, what: str) -> list[dict[str, Any]]:
-        """Return what PgBouncer's own console says of its `pools` or `stats`."""
-        # It does not know the extended protocol.
+    def show(self, table: str) -> list[dict[str, Any]]:
+        """Return the rows of a table of PgBouncer's console, such as `pools` or `stats`."""
+        # The console does not support the extended query protocol.
         with psycopg.connect(
             f"postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{self.port}/pgbouncer",
             autocommit=True,
             cursor_factory=psycopg.ClientCursor,
         ) as console:
-            return console.cursor(row_factory=dict_row).execute(f"SHOW {what}").fetchall()
+            return console.cursor(row_factory=dict_row).execute(f"SHOW {table}").fetchall()
 
 
 @contextmanager
-def pooled(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
-    """Hold a PgBouncer open in front of a PostgreSQL that listens in a folder; one database becomes its role's own."""
+def running_pgbouncer(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
+    """Run a PgBouncer in front of a PostgreSQL server; its role owns one of the databases meanwhile."""
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}{os.pathsep}/usr/sbin")
     if program is None:
         pytest.fail("PgBouncer is not installed: apt install pgbouncer", pytrace=False)
     name = conninfo_to_dict(database_url)["dbname"]
     port = free_port()
-    # Not in pytest's folder, which other users cannot enter.
-    with owned(database_url), tempfile.TemporaryDirectory() as directory:
+    # Not below pytest's folder, which other users cannot enter.
+    with temporary_role(database_url), tempfile.TemporaryDirectory() as directory:
         certificate = configure(Path(directory), port, postgres_socket)
         with Path(directory, "log").open("wb") as log:
             process = subprocess.Popen(
-                [program, *unprivileged(postgres_socket, Path(directory)), f"{directory}/pgbouncer.ini"],
+                [program, *user_options(postgres_socket, Path(directory)), f"{directory}/pgbouncer.ini"],
                 stdout=log,
                 stderr=log,
             )
         try:
             url = f"postgresql://{ROLE}:{PASSWORD}@127.0.0.1:{port}/{name}"
-            wait_until_it_connects(url, process, Path(directory, "log"))
+            wait_for_connection(url, process, Path(directory, "log"))
             yield PgBouncer(port, url, certificate)
         finally:
             process.terminate()
@@ -73,8 +72,8 @@ def pooled(database_url: str, postgres_socket: str) -> Iterator[PgBouncer]:
 
 
 @contextmanager
-def owned(database_url: str) -> Iterator[None]:
-    """Make a role, and a database its own; in the end, drop the role and what it has in there."""
+def temporary_role(database_url: str) -> Iterator[None]:
+    """Create a role that owns a database. Drops the role and its objects afterwards."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(f"CREATE ROLE {ROLE} LOGIN CREATEDB PASSWORD '{PASSWORD}'")
         connection.execute(f"ALTER DATABASE {connection.info.dbname} OWNER TO {ROLE}")
@@ -88,7 +87,7 @@ def owned(database_url: str) -> Iterator[None]:
 
 
 def configure(directory: Path, port: int, postgres_socket: str) -> Path:
-    """Write the documented configuration with this machine's addresses and paths, and a certificate; return that."""
+    """Write the documented configuration, with the addresses and paths of this test; return its new certificate."""
     document = (ROOT / "docs" / "options.md").read_text(encoding="utf-8")
     documented = configparser.ConfigParser()
     documented.read_string(document.partition("```ini\n")[2].partition("```")[0])
@@ -100,7 +99,7 @@ def configure(directory: Path, port: int, postgres_socket: str) -> Path:
         "default_pool_size": str(POOL_SIZE),
     }
     assert own.keys() <= documented["pgbouncer"].keys()
-    # Besides, its console is opened to us, and its own socket in the shared /tmp is not.
+    # The test also reads the console, and the default Unix socket would be in the shared /tmp.
     own |= {"stats_users": ROLE, "unix_socket_dir": ""}
     documented.read_dict({"databases": {"*": f"host={postgres_socket}"}, "pgbouncer": own})
     with (directory / "pgbouncer.ini").open("w", encoding="utf-8") as file:
@@ -119,8 +118,8 @@ def configure(directory: Path, port: int, postgres_socket: str) -> Path:
     return certificate
 
 
-def unprivileged(postgres_socket: str, directory: Path) -> list[str]:
-    """Return the options that make PgBouncer, which refuses to be root, the user who may reach PostgreSQL's socket."""
+def user_options(postgres_socket: str, directory: Path) -> list[str]:
+    """Return the options that run PgBouncer as the owner of PostgreSQL's socket: it does not run as root."""
     if os.geteuid() != 0:
         return []
     owner = Path(postgres_socket).owner()
@@ -129,8 +128,8 @@ def unprivileged(postgres_socket: str, directory: Path) -> list[str]:
     return ["-u", owner]
 
 
-def wait_until_it_connects(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return as soon as PgBouncer has a connection to lend."""
+def wait_for_connection(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until PgBouncer accepts connections. Raises AssertionError if it exits, or after TIMEOUT."""
     deadline = time.monotonic() + TIMEOUT
     while True:
         assert process.poll() is None, f"exited {process.returncode}:\n{log.read_text(encoding='utf-8')}"

@@ -1,4 +1,4 @@
-"""A service with `probe/` in it: views that sleep, read and query for as long as a test wants."""
+"""A service with the app `probe`, whose views sleep, read and query for as long as a test requests."""
 
 import shutil
 from pathlib import Path
@@ -10,8 +10,8 @@ from devtools.rendering import configure, render
 PROBE = Path(__file__).with_name("probe")
 
 
-def with_probe(answers: Answers, directory: Path) -> Path:
-    """Render a service and put the probe into it."""
+def render_with_probe(answers: Answers, directory: Path) -> Path:
+    """Render a service with the probe; return its folder."""
     service = render(answers, directory)
     shutil.copytree(PROBE, service / "probe")
     with (service / "config" / "urls.py").open("a") as urls:
@@ -21,6 +21,6 @@ def with_probe(answers: Answers, directory: Path) -> Path:
             "from probe.consumers import SlowConsumer\n"
             'websocket_urlpatterns.insert(0, path("ws/slow/", SlowConsumer.as_asgi()))\n'
         )
-    # What is asked here is what many requests leave behind, not how long a check of health takes beside them.
+    # These tests put the service under load, and do not measure how long a health check takes then.
     configure(service, RUNTIME_HEALTH_TIMEOUT=TIMEOUT)
     return service

@@ -1,4 +1,4 @@
-"""Clients that break the rules, byte by byte: what no HTTP library would send."""
+"""A client that sends raw bytes, for requests that no HTTP library would send."""
 
 import socket
 import struct
@@ -10,19 +10,19 @@ from contextlib import contextmanager
 from devtools.servers import Server, processes
 
 HOST = b"Host: localhost\r\n"
-# Masks the frames of a WebSocket.
+# Of WebSocket frames.
 MASK = b"\1\2\3\4"
 
 
 class Connection:
-    """A connection of bytes."""
+    """A TCP connection to a server. The timeout is in seconds."""
 
     def __init__(self, url: str, timeout: float = 5.0) -> None:
         parts = urllib.parse.urlsplit(url)
         self.socket = socket.create_connection((parts.hostname, parts.port), timeout=timeout)
 
     def send(self, data: bytes) -> bool:
-        """Send some bytes; tell whether anybody still takes them."""
+        """Send bytes; return False if the server has closed the connection."""
         try:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
@@ -30,9 +30,9 @@ class Connection:
         return True
 
     def receive(self, until: bytes | None = None) -> bytes:
-        """Return what comes until the server closes, or until some bytes have come; b"" after a reset.
+        """Return the bytes until the server closes or resets the connection, or until some bytes are among them.
 
-        Raises TimeoutError if neither happens.
+        Raises TimeoutError with the bytes so far.
         """
         received = b""
         deadline = time.monotonic() + (self.socket.gettimeout() or 0)
@@ -49,13 +49,13 @@ class Connection:
         return received
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self.socket.close()
 
 
 @contextmanager
 def connected(url: str, timeout: float = 5.0) -> Iterator[Connection]:
-    """Hold a connection open."""
+    """Connect to a server, and close the connection afterwards."""
     connection = Connection(url, timeout)
     try:
         yield connection
@@ -63,13 +63,13 @@ def connected(url: str, timeout: float = 5.0) -> Iterator[Connection]:
         connection.close()
 
 
-def outcome(answer: bytes) -> int | str:
-    """Return the status of an answer; "closed" if there is none."""
-    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.") else "closed"
+def outcome(response: bytes) -> int | str:
+    """Return the status of a response, or "closed" if there is none."""
+    return int(response.split(b" ", 2)[1]) if response.startswith(b"HTTP/1.") else "closed"
 
 
-def ask(url: str, request: bytes, timeout: float = 5.0) -> int | str:
-    """Send a request of bytes; return the status of the answer, "closed" or "silence"."""
+def send_request(url: str, request: bytes, timeout: float = 5.0) -> int | str:
+    """Send the bytes of a request; return the status of the response, "closed" or "silence" (a timeout)."""
     with connected(url, timeout) as connection:
         connection.send(request)
         try:
@@ -85,7 +85,7 @@ def handshake(
     headers: dict[str, bytes | None] | None = None,
     extra: bytes = b"",
 ) -> bytes:
-    """Return the handshake of a WebSocket, with some headers changed or, if they are None, left out."""
+    """Return a WebSocket handshake. Headers replace the default ones; None removes a header."""
     sent: dict[str, bytes | None] = {
         "Host": b"localhost",
         "Upgrade": b"websocket",
@@ -101,7 +101,7 @@ def handshake(
 
 
 def frame(opcode: int, payload: bytes = b"", *, last: bool = True, reserved: int = 0, masked: bool = True) -> bytes:
-    """Return a frame of a WebSocket."""
+    """Return a WebSocket frame."""
     size = len(payload)
     mask = 0x80 if masked else 0
     if size < 126:
@@ -116,10 +116,10 @@ def frame(opcode: int, payload: bytes = b"", *, last: bool = True, reserved: int
 
 
 def memory(server: Server) -> int:
-    """Return how many bytes of memory a server's processes have."""
+    """Return the resident memory of a server's processes in bytes."""
     return sum(process.memory_info().rss for process in processes(server))
 
 
 def descriptors(server: Server) -> int:
-    """Return how many files and connections a server's processes have open."""
+    """Return the number of open file descriptors of a server's processes."""
     return sum(process.num_fds() for process in processes(server))

@@ -1,4 +1,4 @@
-"""A reverse proxy that ends TLS in front of a service: HAProxy, with a certificate that no authority has signed."""
+"""A reverse proxy that terminates TLS in front of a service: HAProxy with a self-signed certificate."""
 
 import socket
 import subprocess
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from devtools.commands import TIMEOUT, succeed
+from devtools.commands import TIMEOUT, check_output
 from devtools.ports import free_port
 
 HAPROXY = """
@@ -28,8 +28,8 @@ backend service
 
 
 @contextmanager
-def tls_in_front_of(service_port: int, directory: Path) -> Iterator[str]:
-    """Hold a proxy open in front of a port of this machine, with its files in a folder; yield its https URL."""
+def running_tls_proxy(service_port: int, directory: Path) -> Iterator[str]:
+    """Run HAProxy in front of a local port, with its files in a folder; yield its https URL."""
     make_certificate(directory, "service")
     port = free_port()
     configuration = directory / "haproxy.cfg"
@@ -37,7 +37,7 @@ def tls_in_front_of(service_port: int, directory: Path) -> Iterator[str]:
     configuration.write_text(HAPROXY.format(port=port, certificate=bundle, service_port=service_port))
     process = subprocess.Popen(["haproxy", "-db", "-f", str(configuration)])
     try:
-        wait_for(port, process)
+        wait_for_port(port, process)
         yield f"https://localhost:{port}"
     finally:
         process.terminate()
@@ -45,19 +45,19 @@ def tls_in_front_of(service_port: int, directory: Path) -> Iterator[str]:
 
 
 def make_certificate(directory: Path, name: str) -> Path:
-    """Write a certificate for localhost (`name.crt`), its key (`.key`) and both (`.pem`); return the certificate."""
+    """Write a certificate for localhost (`name.crt`), its key (`.key`) and both (`.pem`); return the first path."""
     certificate, key = directory / f"{name}.crt", directory / f"{name}.key"
     options = (
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
         " -subj /CN=localhost -addext subjectAltName=DNS:localhost"
     )
-    succeed(directory, "openssl", *options.split(), "-keyout", str(key), "-out", str(certificate))
+    check_output(directory, "openssl", *options.split(), "-keyout", str(key), "-out", str(certificate))
     (directory / f"{name}.pem").write_text(certificate.read_text() + key.read_text())
     return certificate
 
 
-def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return when a port of a process accepts connections; raise AssertionError after TIMEOUT."""
+def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a process accepts connections on a port. Raises AssertionError if it exits, or after TIMEOUT."""
     deadline = time.monotonic() + TIMEOUT
     while True:
         assert process.poll() is None, f"HAProxy exited {process.returncode}"

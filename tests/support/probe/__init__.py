@@ -1,1 +1,1 @@
-"""An app that a test puts into a rendered service: views and a consumer that wait, in each way in which code can."""
+"""An app that tests add to a rendered service: views and a consumer that wait on the event loop or in a thread."""

@@ -8,7 +8,7 @@ from probe.urls import slow_query
 
 
 class SlowConsumer(AsyncJsonWebsocketConsumer):
-    """Answers a number of seconds once PostgreSQL has slept for so long."""
+    """Receives a number of seconds, and returns it after PostgreSQL has slept for that long."""
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         await sync_to_async(slow_query)(content)

@@ -1,4 +1,4 @@
-"""Views and middleware that take longer than their request: they note in a file what they found then."""
+"""Views and middleware that run longer than their request, and write their results to a file."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def note(line: str) -> None:
 
 @csrf_exempt
 def read_late(request: HttpRequest) -> HttpResponse:
-    """Read the body or the file of a request after some seconds; then fail."""
+    """Read the body or the file of a request after some seconds, then raise ZeroDivisionError."""
     note("started")
     time.sleep(float(request.GET["seconds"]))
     if request.content_type == "multipart/form-data":
@@ -43,7 +43,7 @@ def block(request: HttpRequest) -> HttpResponse:
 
 
 async def start_task(request: HttpRequest) -> HttpResponse:
-    """Answer, and leave a task behind that queries the database."""
+    """Start a task that queries the database after the response."""
     task = asyncio.create_task(count_users())
     tasks.add(task)
     task.add_done_callback(tasks.discard)
@@ -63,7 +63,7 @@ async def own_attribute(request: HttpRequest) -> JsonResponse:
 
 
 def sets_attribute(get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> object:
-    """Set an attribute of a name that the machinery might want, too."""
+    """Set a request attribute whose name the machinery might use as well."""
 
     async def middleware(request: HttpRequest) -> HttpResponseBase:
         request.deadline = "tomorrow"  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ sets_attribute.sync_capable = False  # type: ignore[attr-defined]
 
 
 class SlowMiddleware:
-    """An asynchronous middleware that waits as many seconds as a header says, before and after the view."""
+    """An asynchronous middleware that waits before and after the view, as many seconds as two headers say."""
 
     async_capable = True
     sync_capable = False

@@ -1,4 +1,4 @@
-"""Views that wait."""
+"""Views that wait, and views that stream."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,30 +11,30 @@ from django.urls import path
 
 
 async def sleep(request: HttpRequest) -> JsonResponse:
-    """Wait on the event loop, for as many seconds as the query says."""
+    """Wait on the event loop for the seconds of the query string."""
     await asyncio.sleep(float(request.GET["seconds"]))
     return JsonResponse({})
 
 
 async def read(request: HttpRequest) -> JsonResponse:
-    """Wait for the database: read a row."""
+    """Read from the database."""
     return JsonResponse({"users": await get_user_model().objects.acount()})
 
 
 async def query(request: HttpRequest) -> JsonResponse:
-    """Wait for the database, for as many seconds as the query says."""
+    """Wait for the database for the seconds of the query string."""
     await sync_to_async(slow_query)(float(request.GET["seconds"]))
     return JsonResponse({})
 
 
 def slow_query(seconds: float) -> None:
-    """Have PostgreSQL take its time."""
+    """Run a statement that takes some seconds in PostgreSQL."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(%s)", [seconds])
 
 
 async def ticks(number: float) -> AsyncIterator[bytes]:
-    """Yield a number of lines, one every twentieth of a second."""
+    """Yield a number of lines, 20 per second."""
     while number > 0:
         yield b"tick\n"
         number -= 1
@@ -42,7 +42,7 @@ async def ticks(number: float) -> AsyncIterator[bytes]:
 
 
 async def stream(request: HttpRequest) -> StreamingHttpResponse:
-    """Stream as many lines as the query says: `inf` for ever."""
+    """Stream the number of lines of the query string; `inf` never ends."""
     return StreamingHttpResponse(ticks(float(request.GET["lines"])))
 
 
@@ -54,13 +54,13 @@ async def endless(request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def megabytes() -> AsyncIterator[bytes]:
-    """Yield more than any buffer holds."""
+    """Yield 100 MB, which is more than any buffer holds."""
     for _ in range(100):
         yield b"x" * 1_000_000
 
 
 async def flood(request: HttpRequest) -> StreamingHttpResponse:
-    """Stream more than a client takes that reads nothing."""
+    """Stream more than the buffers of a client that reads nothing can hold."""
     return StreamingHttpResponse(megabytes())
 
 
