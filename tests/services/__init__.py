@@ -1,1 +1,1 @@
-"""Rendered services: their files, their own checks, and what clients get of them."""
+"""Rendered services: their files, their own checks, and their responses to clients."""

@@ -1,6 +1,6 @@
-"""A service's audit workflow fails for a vulnerable package, and its SBOM lists what production installs.
+"""A service's audit workflow fails for a vulnerable package, and its SBOM lists the packages of production.
 
-The database of vulnerabilities is one of our own on loopback, which speaks the protocol of osv.dev.
+A server on loopback takes the place of the vulnerability database osv.dev.
 """
 
 import json
@@ -20,11 +20,11 @@ from devtools.matrix import all_on
 from devtools.rendering import render
 from tests.support.workflows import run_workflow
 
-WHEN = "2026-11-01T00:00:00Z"
+TIMESTAMP = "2026-11-01T00:00:00Z"
 VULNERABILITY: dict[str, Any] = {
     "id": "GHSA-0000-0000-0000",
-    "modified": WHEN,
-    "published": WHEN,
+    "modified": TIMESTAMP,
+    "published": TIMESTAMP,
     "summary": "Anything goes",
     "affected": [
         {
@@ -36,13 +36,13 @@ VULNERABILITY: dict[str, Any] = {
 
 
 @contextmanager
-def database(vulnerable: set[str]) -> Iterator[str]:
+def vulnerability_database(vulnerable: set[str]) -> Iterator[str]:
     """Serve a database in which each release of some packages has one vulnerability; yield its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
-            found = [{"id": VULNERABILITY["id"], "modified": WHEN}]
+            found = [{"id": VULNERABILITY["id"], "modified": TIMESTAMP}]
             names = [query["package"]["name"] for query in queries]
             self.send_json({"results": [{"vulns": found} if name in vulnerable else {} for name in names]})
 
@@ -73,15 +73,15 @@ def database(vulnerable: set[str]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a service whose owner has locked its dependencies and committed it."""
+    """Return a service with locked dependencies, committed to git."""
     service = render(all_on(), tmp_path_factory.mktemp("audit"))
     check_output(service, UV, "lock", "--quiet")
     commit(service)
     return service
 
 
-def test_the_audit_passes_and_keeps_the_sbom_of_production(committed: Path, tmp_path: Path) -> None:
-    with database(set()) as url:
+def test_audit_without_vulnerabilities_passes_and_writes_an_sbom_of_production(committed: Path, tmp_path: Path) -> None:
+    with vulnerability_database(set()) as url:
         run_workflow(committed, tmp_path / "workspace", {}, "audit", ARGS=f"--service-url {url}")
 
     sbom = json.loads((tmp_path / "workspace/sbom.cdx.json").read_text(encoding="utf-8"))
@@ -94,9 +94,12 @@ def test_the_audit_passes_and_keeps_the_sbom_of_production(committed: Path, tmp_
 
 
 @pytest.mark.parametrize("package", ["django", "pytest", "ruff"])
-def test_the_audit_fails_for_a_vulnerable_package(committed: Path, tmp_path: Path, package: str) -> None:
+def test_audit_fails_for_a_vulnerable_package(committed: Path, tmp_path: Path, package: str) -> None:
     packages = tomllib.loads((committed / "uv.lock").read_text(encoding="utf-8"))["package"]
     [version] = [each["version"] for each in packages if each["name"] == package]
 
-    with database({package}) as url, pytest.raises(AssertionError, match=f"{package} {re.escape(version)}"):
+    with (
+        vulnerability_database({package}) as url,
+        pytest.raises(AssertionError, match=f"{package} {re.escape(version)}"),
+    ):
         run_workflow(committed, tmp_path / "workspace", {}, "audit", ARGS=f"--service-url {url}")

@@ -1,4 +1,4 @@
-"""Many clients at once: how many threads and connections a service takes for them, and that it gives them all back."""
+"""Many clients at once: the number of threads and connections that a service uses for them and releases afterwards."""
 
 import asyncio
 import json
@@ -24,11 +24,9 @@ from tests.support.probing import render_with_probe
 
 pytestmark = pytest.mark.slow(40)
 
-# What a service has at most, and the seconds after which those that are idle have ended.
-MAX_THREADS = 20
-LINGER = 12
-# Seconds of a slow query.
-SLOW = 1.0
+MAX_THREADS = 20  # of the thread pool, and so the most database connections
+IDLE_TIMEOUT = 12  # seconds until idle threads and connections have ended
+SLOW_QUERY = 1.0  # seconds
 
 
 @pytest.fixture(params=SERVERS)
@@ -39,19 +37,19 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, re
         yield server
 
 
-# The servers of the longest tests: `make thorough` runs them on all.
-on_few_servers = pytest.mark.parametrize(
+# The longest tests run on one server; `make thorough` runs them on all.
+on_one_server = pytest.mark.parametrize(
     "server", [SERVERS[0], *(pytest.param(name, marks=pytest.mark.thorough) for name in SERVERS[1:])], indirect=True
 )
 
 
 def threads(server: Server) -> int:
-    """Return how many threads a server's processes have."""
+    """Return the number of threads of a server's processes."""
     return sum(process.num_threads() for process in processes(server))
 
 
 def connections(database_url: str) -> int:
-    """Return how many connections to a database others have."""
+    """Return the number of connections to a database, except for that of this query."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with psycopg.connect(database_url) as connection:
         [[count]] = connection.execute(query)
@@ -60,13 +58,13 @@ def connections(database_url: str) -> int:
 
 @asynccontextmanager
 async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open as many connections to a server as there are requests at once."""
+    """Open a client session without a limit of connections."""
     async with aiohttp.ClientSession(server.url, connector=aiohttp.TCPConnector(limit=0)) as session:
         yield session
 
 
 async def statuses(server: Server, path: str, times: int) -> Counter[int]:
-    """Request a path so many times at once; return how often it answered with each status."""
+    """Request a path concurrently; return the number of responses by status."""
     async with client(server) as session:
 
         async def get() -> int:
@@ -76,8 +74,8 @@ async def statuses(server: Server, path: str, times: int) -> Counter[int]:
         return Counter(await asyncio.gather(*(get() for _ in range(times))))
 
 
-async def threads_for_sleepers(server: Server, seconds: float) -> int:
-    """Return how many threads more a server has while 500 requests sleep, each for some seconds."""
+async def threads_for_sleeping_requests(server: Server, seconds: float) -> int:
+    """Return how many more threads a server has while 500 requests sleep on the event loop."""
     before = most = threads(server)
     asleep = asyncio.create_task(statuses(server, f"/probe/sleep/?seconds={seconds}", 500))
     while not asleep.done():
@@ -87,24 +85,26 @@ async def threads_for_sleepers(server: Server, seconds: float) -> int:
     return most - before
 
 
-def test_requests_that_wait_on_the_loop_hold_no_thread(server: Server) -> None:
-    assert asyncio.run(threads_for_sleepers(server, 2)) <= 5
+def test_requests_that_wait_on_the_event_loop_use_no_threads(server: Server) -> None:
+    assert asyncio.run(threads_for_sleeping_requests(server, 2)) <= 5
 
 
-def test_one_middleware_of_djangos_and_they_would(tmp_path: Path, database_url: str, redis_url: str) -> None:
+def test_requests_below_sync_middleware_of_django_use_threads(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
     service = render_with_probe(all_on(), tmp_path)
     settings = service / "config" / "settings.py"
-    theirs = settings.read_text(encoding="utf-8").replace(
+    with_sync_middleware = settings.read_text(encoding="utf-8").replace(
         '"runtime.requests.middleware.Security', '"django.middleware.security.Security'
     )
-    settings.write_text(theirs + 'SILENCED_SYSTEM_CHECKS += ["runtime.W002"]\n', encoding="utf-8")
+    settings.write_text(with_sync_middleware + 'SILENCED_SYSTEM_CHECKS += ["runtime.W002"]\n', encoding="utf-8")
 
     with served(service, all_on(), database_url, redis_url) as server:
-        assert asyncio.run(threads_for_sleepers(server, 0.1)) > 5
+        assert asyncio.run(threads_for_sleeping_requests(server, 0.1)) > 5
 
 
-@on_few_servers
-def test_more_readers_than_the_database_has_connections_for(server: Server, database_url: str) -> None:
+@on_one_server
+def test_1000_concurrent_reads_share_the_connections_of_the_pool(server: Server, database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         [[limit]] = connection.execute("SHOW max_connections")
     assert int(limit) == 100
@@ -113,22 +113,22 @@ def test_more_readers_than_the_database_has_connections_for(server: Server, data
     assert connections(database_url) <= MAX_THREADS
 
 
-def test_a_slow_query_of_one_socket_is_in_no_other_ones_way(server: Server) -> None:
+def test_slow_queries_of_50_sockets_run_concurrently(server: Server) -> None:
     async def slow(number: int) -> None:
         url = f"{server.url.replace('http', 'ws')}/ws/slow/"
         async with connect(url, origin=Origin(server.url), open_timeout=TIMEOUT) as socket:
-            await socket.send(str(SLOW))
-            assert json.loads(await socket.recv()) == SLOW
+            await socket.send(str(SLOW_QUERY))
+            assert json.loads(await socket.recv()) == SLOW_QUERY
 
     async def all_slow() -> None:
         await asyncio.gather(*map(slow, range(50)))
 
     started = time.monotonic()
     asyncio.run(all_slow())
-    assert time.monotonic() - started < 50 * SLOW / 2
+    assert time.monotonic() - started < 50 * SLOW_QUERY / 2
 
 
-# The paths of the mixed requests, and what they answer.
+# The paths of the mixed requests, and the statuses of their responses.
 MIXED = {
     "/": 200,
     "/health/live": 200,
@@ -142,13 +142,13 @@ MIXED = {
     "/probe/sleep/?seconds=0.01": 200,
     "/probe/query/?seconds=0.01": 200,
 }
-# Every so many requests, the client does not wait for the answer.
-IMPATIENT = 20
+# Of every 20th request, the client waits only 5 ms for the response.
+DISCONNECT_INTERVAL = 20
 
 
-@on_few_servers
-def test_thousands_of_requests_leave_nothing_behind(server: Server, database_url: str) -> None:
-    paths = random.Random(0).choices(list(MIXED), k=4_000 * effort())  # noqa: S311 (the same ones every time)
+@on_one_server
+def test_threads_and_connections_are_released_after_thousands_of_requests(server: Server, database_url: str) -> None:
+    paths = random.Random(0).choices(list(MIXED), k=4_000 * effort())  # noqa: S311 (reproducible)
 
     async def mixed(clients: int) -> None:
         numbered = enumerate(paths)
@@ -156,21 +156,21 @@ def test_thousands_of_requests_leave_nothing_behind(server: Server, database_url
 
             async def one_client() -> None:
                 for number, path in numbered:
-                    impatient = number % IMPATIENT == 0
-                    timeout = aiohttp.ClientTimeout(total=0.005 if impatient else TIMEOUT)
+                    disconnects = number % DISCONNECT_INTERVAL == 0
+                    timeout = aiohttp.ClientTimeout(total=0.005 if disconnects else TIMEOUT)
                     try:
                         async with session.get(path, timeout=timeout, allow_redirects=False) as response:
                             await response.read()
                             assert response.status == MIXED[path], path
                     except TimeoutError:
-                        assert impatient, path
+                        assert disconnects, path
 
             await asyncio.gather(*(one_client() for _ in range(clients)))
 
-    # What a service keeps for the next requests it has after the first ones.
+    # The first requests start the threads and connections that a service keeps.
     asyncio.run(statuses(server, "/nowhere/", 100))
     asyncio.run(statuses(server, "/probe/query/?seconds=0.05", 100))
-    time.sleep(LINGER)
+    time.sleep(IDLE_TIMEOUT)
     before = threads(server), connections(database_url)
 
     asyncio.run(mixed(clients=32))

@@ -12,7 +12,7 @@ from tests.support.contract import check_contract
 
 
 @every_combination
-def test_serves_its_contract(workspace: Path, answers: Answers, request: pytest.FixtureRequest) -> None:
+def test_service_keeps_its_contract(workspace: Path, answers: Answers, request: pytest.FixtureRequest) -> None:
     database_url = request.getfixturevalue("database_url") if answers["use_postgres"] else None
     redis_url = request.getfixturevalue("redis_url") if answers["use_channels"] else None
 

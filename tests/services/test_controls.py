@@ -1,4 +1,4 @@
-"""Negative controls: each kind of check goes red when the thing that it checks is broken."""
+"""Negative controls: each check fails for a service that is broken on purpose."""
 
 import shlex
 import socket
@@ -24,48 +24,48 @@ from tests.support.expectations import (
 from tests.support.workflows import real_url, run_workflow
 
 PLAIN = all_off()
-# What needs no database server.
+# Every toggle that needs no database server.
 FULL = all_on() | {"use_postgres": False}
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """Return a service of its own to break, without any toggle."""
+    """Return a service without toggles that the test may break."""
     return render(PLAIN, tmp_path)
 
 
 @pytest.fixture
 def full(tmp_path: Path) -> Path:
-    """Return a service of its own to break, with nearly every toggle."""
+    """Return a service with the toggles of FULL that the test may break."""
     return render(FULL, tmp_path)
 
 
 def serve_plain(service: Path) -> None:
-    """Boot a service without toggles and speak its contract."""
+    """Boot a service without toggles and check its contract."""
     with served(service, PLAIN, None, None) as server:
         check_contract(server.url, PLAIN)
 
 
 def serve_full(service: Path, redis_url: str) -> None:
-    """Boot a service with nearly every toggle and speak its contract."""
+    """Boot a service with the toggles of FULL and check its contract."""
     with served(service, FULL, None, redis_url) as server:
         check_contract(server.url, FULL)
 
 
-def test_a_broken_view_is_noticed(plain: Path) -> None:
+def test_contract_check_fails_for_a_view_that_raises(plain: Path) -> None:
     break_source(plain, "catalog/pages.py", "    return render", "    raise OSError\n    return render")
     with pytest.raises(AssertionError, match="500"):
         serve_plain(plain)
 
 
-def test_a_missing_route_is_noticed(plain: Path) -> None:
+def test_contract_check_fails_for_a_missing_route(plain: Path) -> None:
     break_source(plain, "config/urls.py", '    path("health/ready", health.ready, name="ready"),\n', "")
     break_source(plain, "catalog/templates/catalog/home.html", "{% url 'ready' %}", "/health/ready")
     with pytest.raises(ValueError, match="Expecting value"):
         serve_plain(plain)
 
 
-def test_a_taken_port_is_noticed(plain: Path) -> None:
+def test_boot_fails_on_a_taken_port(plain: Path) -> None:
     port = free_port()
     with (
         socket.create_server(("127.0.0.1", port)),
@@ -75,13 +75,13 @@ def test_a_taken_port_is_noticed(plain: Path) -> None:
         pass
 
 
-def test_a_service_that_does_not_start_is_noticed(plain: Path) -> None:
+def test_boot_fails_for_a_service_that_cannot_be_imported(plain: Path) -> None:
     break_source(plain, "config/asgi.py", "application = get", "application = git")
     with pytest.raises(AssertionError, match="NameError"):
         serve_plain(plain)
 
 
-def test_a_process_that_is_left_behind_is_noticed(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stop_fails_if_a_process_is_left_behind(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(servers, "EXIT_TIMEOUT", 1)
     orphan = "import subprocess\nsubprocess.Popen(['sleep', '60'])\napplication = get"
     break_source(plain, "config/asgi.py", "application = get", orphan)
@@ -89,26 +89,26 @@ def test_a_process_that_is_left_behind_is_noticed(plain: Path, monkeypatch: pyte
         serve_plain(plain)
 
 
-def test_a_traceback_in_the_log_is_noticed(plain: Path) -> None:
+def test_stop_fails_if_the_service_has_logged_an_error(plain: Path) -> None:
     logged = "    import logging\n    logging.getLogger().error('quietly')\n    return render"
     break_source(plain, "catalog/pages.py", "    return render", logged)
     with pytest.raises(AssertionError, match="alarming"):
         serve_plain(plain)
 
 
-def test_an_unsafe_production_setting_is_noticed(plain: Path) -> None:
+def test_preparation_fails_for_an_unsafe_production_setting(plain: Path) -> None:
     break_source(plain, "config/settings.py", "SESSION_COOKIE_SECURE = not DEBUG", "SESSION_COOKIE_SECURE = False")
     with pytest.raises(AssertionError, match=r"security\.W012"):
         serve_plain(plain)
 
 
-def test_a_missing_migration_is_noticed(plain: Path) -> None:
+def test_preparation_fails_for_a_missing_migration(plain: Path) -> None:
     break_source(plain, "catalog/models.py", "max_length=200", "max_length=201")
     with pytest.raises(AssertionError, match=r"prepare\.py exited 1"):
         serve_plain(plain)
 
 
-def test_an_announcement_that_never_comes_is_noticed(
+def test_contract_check_fails_if_no_announcement_arrives(
     full: Path, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contract, "MESSAGE_TIMEOUT", 5)
@@ -117,18 +117,18 @@ def test_an_announcement_that_never_comes_is_noticed(
         serve_full(full, redis_url)
 
 
-def test_two_buyers_of_one_piece_are_noticed(full: Path, redis_url: str) -> None:
+def test_contract_check_fails_if_one_piece_is_sold_twice(full: Path, redis_url: str) -> None:
     break_source(full, "catalog/services.py", "        product.stock -= quantities[product.pk]\n", "")
     with pytest.raises(AssertionError, match="two buyers, one piece"):
         serve_full(full, redis_url)
 
 
-def test_a_failed_test_of_the_service_is_noticed(plain: Path) -> None:
+def test_own_tests_fail_for_a_broken_model(plain: Path) -> None:
     break_source(plain, "catalog/models.py", "return self.name", 'return "a product"')
     assert run(plain, "pytest", "-q", "-p", "no:cacheprovider", "tests/test_models.py").returncode == 1
 
 
-def test_a_file_of_the_machinery_that_depends_on_the_answers_is_noticed(plain: Path) -> None:
+def test_machinery_check_fails_for_a_changed_file(plain: Path) -> None:
     check_machinery(plain)
     break_source(plain, "runtime/conf.py", "HEALTH_TIMEOUT = 2.0", "HEALTH_TIMEOUT = 3.0")
     with pytest.raises(AssertionError, match=r"runtime/conf\.py depends on the answers"):
@@ -139,7 +139,9 @@ def test_a_file_of_the_machinery_that_depends_on_the_answers_is_noticed(plain: P
     ("path", "old", "new"),
     [("catalog/models.py", "max_length=200", "max_length=100"), ("config/settings.py", "LOG_LEVEL = ", "LEVEL = ")],
 )
-def test_code_that_depends_on_the_server_is_noticed(plain: Path, tmp_path: Path, path: str, old: str, new: str) -> None:
+def test_server_independence_check_fails_for_different_code(
+    plain: Path, tmp_path: Path, path: str, old: str, new: str
+) -> None:
     other = render(all_off("granian"), tmp_path / "other")
     check_server_independence(text_files(plain), text_files(other))
 
@@ -148,7 +150,7 @@ def test_code_that_depends_on_the_server_is_noticed(plain: Path, tmp_path: Path,
         check_server_independence(text_files(plain), text_files(other))
 
 
-def test_an_unused_import_is_noticed(plain: Path) -> None:
+def test_ruff_fails_for_an_unused_import(plain: Path) -> None:
     break_source(plain, "catalog/models.py", "from django.db import models", "import os\nfrom django.db import models")
     with pytest.raises(AssertionError, match="F401"):
         check_output(plain, "ruff", "check", "--no-cache", ".")
@@ -170,14 +172,14 @@ def test_an_unused_import_is_noticed(plain: Path) -> None:
         ),
     ],
 )
-def test_what_each_linter_is_there_for_is_noticed(plain: Path, tool: str, path: str, old: str, new: str) -> None:
+def test_linter_fails_for_a_mistake_in_its_files(plain: Path, tool: str, path: str, old: str, new: str) -> None:
     [command] = [command for command in make_commands(plain, "check") if command.startswith(tool)]
     check_output(plain, *shlex.split(command))
     break_source(plain, path, old, new)
     assert run(plain, *shlex.split(command)).returncode != 0
 
 
-def test_a_mistake_in_a_workflow_is_noticed(plain: Path) -> None:
+def test_actionlint_fails_for_a_mistake_in_a_workflow(plain: Path) -> None:
     break_source(plain, ".github/workflows/ci.yml", "runs-on: ubuntu-24.04", "runs-on: ubuntu-2404")
     with pytest.raises(AssertionError, match="ubuntu-2404"):
         check_output(plain, "actionlint", ".github/workflows/ci.yml")
@@ -195,26 +197,26 @@ def test_a_mistake_in_a_workflow_is_noticed(plain: Path) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_badly_formed_file_is_noticed(tmp_path: Path, content: bytes, fault: str) -> None:
+def test_whitespace_check_fails_for_a_badly_formatted_file(tmp_path: Path, content: bytes, fault: str) -> None:
     (tmp_path / "manage.py").write_bytes(content)
     with pytest.raises(AssertionError, match=fault):
         check_whitespace(tmp_path)
 
 
-def test_an_empty_folder_is_noticed(tmp_path: Path) -> None:
+def test_whitespace_check_fails_for_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     with pytest.raises(AssertionError, match="templates is an empty folder"):
         check_whitespace(tmp_path)
 
 
-def test_a_step_of_the_workflow_that_fails_is_noticed(plain: Path, tmp_path: Path) -> None:
+def test_workflow_run_fails_if_a_step_fails(plain: Path, tmp_path: Path) -> None:
     break_source(plain, ".github/workflows/ci.yml", "uv sync --locked --group lint", "exit 3")
     commit(plain)
     with pytest.raises(AssertionError, match="exited 3"):
         run_workflow(plain, tmp_path / "workspace", {})
 
 
-def test_an_address_that_no_service_has_is_noticed() -> None:
+def test_workflow_run_fails_for_an_address_that_no_service_has() -> None:
     user = {"POSTGRES_USER": "service", "POSTGRES_PASSWORD": "service"}
     job = {"services": {"postgres": {"image": "postgres:18", "ports": ["5433:5432"], "env": user}}}
     url = "postgresql://service:service@localhost:{}/service"
@@ -224,19 +226,19 @@ def test_an_address_that_no_service_has_is_noticed() -> None:
         real_url(url.format(5432), job, {"postgres": "here"})
 
 
-def test_a_file_too_many_is_noticed(plain: Path) -> None:
+def test_file_check_fails_for_an_extra_file(plain: Path) -> None:
     (plain / "catalog" / "consumers.py").touch()
     with pytest.raises(AssertionError, match="consumers"):
         check_files(text_files(plain), PLAIN)
 
 
-def test_a_file_too_few_is_noticed(plain: Path) -> None:
+def test_file_check_fails_for_a_missing_file(plain: Path) -> None:
     (plain / "catalog" / "pages.py").unlink()
     with pytest.raises(AssertionError, match="pages"):
         check_files(text_files(plain), PLAIN)
 
 
-def test_a_trace_of_what_was_not_chosen_is_noticed(plain: Path) -> None:
+def test_trace_check_fails_for_a_word_of_an_option_that_is_off(plain: Path) -> None:
     break_source(plain, "README.md", "## Production", "It needs Redis.\n\n## Production")
     with pytest.raises(AssertionError, match=r"trace of use_channels: 'It needs Redis\.'"):
         check_traces(text_files(plain), PLAIN)

@@ -1,4 +1,4 @@
-"""`manage.py runserver` in development: on each server, with what it starts, reloads and stops."""
+"""`manage.py runserver` in development on each server: what it starts, reloads and stops."""
 
 import os
 import signal
@@ -19,16 +19,16 @@ from tests.support.contract import check_ping
 
 pytestmark = pytest.mark.parametrize("server_name", SERVERS)
 
-# A resource of the service's own, which `resources` of the application names.
+# A resource that a developer adds to `resources` of the application.
 RESOURCE = """from contextlib import asynccontextmanager
 
 @asynccontextmanager
-async def noted():
+async def resource():
     print("opened", flush=True)
     yield
     print("closed", flush=True)
 """
-# A view that does what nothing on the event loop must.
+# A view that blocks the event loop.
 BLOCKING = """
 
 import time
@@ -43,33 +43,35 @@ home = blocking
 """
 
 
-def wait_for(what: Callable[[], bool], seconds: float = TIMEOUT) -> None:
-    """Return once something is so; fail if it is not within some seconds."""
+def wait_for(condition: Callable[[], bool], seconds: float = TIMEOUT) -> None:
+    """Wait until a condition holds. Raises AssertionError after some seconds."""
     deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, what
+    while not condition():
+        assert time.monotonic() < deadline, condition
         time.sleep(0.05)
 
 
 def shows(url: str, text: str) -> bool:
-    """Tell whether a page answers, and with a text in it."""
+    """Return whether a page can be requested and has a text in it."""
     try:
         return text in poll(url)[1]
     except (OSError, HTTPException):
         return False
 
 
-def test_everything_works_out_of_the_box(accessible_directory: Path, server_name: str) -> None:
+def test_runserver_starts_dependencies_reloads_and_stops_without_configuration(
+    accessible_directory: Path, server_name: str
+) -> None:
     answers = all_on(server_name)
     service = render(answers, accessible_directory)
     pages = service / "catalog" / "pages.py"
     original = pages.read_text(encoding="utf-8")
-    (service / "config" / "noted.py").write_text(RESOURCE, encoding="utf-8")
-    # A busy machine may stop the server for longer than the default, and this is no test of the watchdog.
+    (service / "config" / "logged.py").write_text(RESOURCE, encoding="utf-8")
+    # A busy machine may stop the server for longer than the default, and this test is not about the watchdog.
     configure(service, RUNTIME_BLOCKED_LOOP_LIMIT=TIMEOUT)
-    break_source(service, "config/asgi.py", "resources=[", 'resources=["config.noted.noted", ')
+    break_source(service, "config/asgi.py", "resources=[", 'resources=["config.logged.resource", ')
     check_output(service, "python", "manage.py", "migrate")
-    assert not (service / ".postgres" / "postmaster.pid").exists(), "PostgreSQL stops with its last user"
+    assert not (service / ".postgres" / "postmaster.pid").exists(), "PostgreSQL runs after the command that started it"
 
     port = free_port()
     with booted(service, "python", "manage.py", "runserver", str(port), port=port) as server:
@@ -81,20 +83,20 @@ def test_everything_works_out_of_the_box(accessible_directory: Path, server_name
 
         pages.write_text(original.replace("settings.PROJECT_NAME", "'Changed'"), encoding="utf-8")
         wait_for(lambda: shows(server.url, "<h1>Changed</h1>"))
-        assert server.log.count("closed") == 1, "what was open closes before it opens again"
+        assert server.log.count("closed") == 1, "the reload has not closed the resource once"
         pages.write_text(original + "\n)", encoding="utf-8")
         wait_for(lambda: "SyntaxError" in server.log)
         pages.write_text(original, encoding="utf-8")
         wait_for(lambda: shows(server.url, "<h1>Async Django Service</h1>"))
 
-        # What a developer has been shown, and has mended.
+        # The traceback of the syntax error is expected.
         mistake = server.log[: server.log.rindex("SyntaxError") + len("SyntaxError: unmatched ')'")]
         server.expected_log.append(mistake[mistake.rindex("Traceback") :])
     assert server.log.count("opened") == server.log.count("closed") == 3
     assert not (service / ".postgres" / "postmaster.pid").exists()
 
 
-def test_code_that_blocks_the_event_loop_is_named(tmp_path: Path, server_name: str) -> None:
+def test_runserver_logs_code_that_blocks_the_event_loop(tmp_path: Path, server_name: str) -> None:
     service = render(all_off(server_name), tmp_path)
     pages = service / "catalog" / "pages.py"
     pages.write_text(pages.read_text(encoding="utf-8") + BLOCKING, encoding="utf-8")
@@ -112,22 +114,22 @@ def test_code_that_blocks_the_event_loop_is_named(tmp_path: Path, server_name: s
 
 
 @pytest.mark.parametrize("sent_to", ["the group, by a terminal", "the command alone, by a supervisor"])
-def test_an_interrupt_stops_it_politely(tmp_path: Path, server_name: str, sent_to: str) -> None:
+def test_runserver_exits_without_an_error_on_sigint(tmp_path: Path, server_name: str, sent_to: str) -> None:
     service = render(all_off(server_name), tmp_path)
-    # A server that does not stop is not killed in time to pass.
+    # A server that ignores the signal is killed only after this test has failed.
     configure(service, RUNTIME_STOP_TIMEOUT=2 * TIMEOUT)
     check_output(service, "python", "manage.py", "migrate")
 
     port = free_port()
     with booted(service, "python", "manage.py", "runserver", str(port), port=port) as server:
         send = os.killpg if "group" in sent_to else os.kill
-        # granian says so when the signal reaches its worker first.
+        # granian logs this line when the signal reaches its worker first.
         server.expected_log.append("[ERROR] Unexpected exit from worker-1")
         send(server.process.pid, signal.SIGINT)
         assert server.process.wait(timeout=TIMEOUT) == 0
 
 
-def test_a_taken_port_is_refused_in_a_line(tmp_path: Path, server_name: str) -> None:
+def test_runserver_reports_a_taken_port_in_one_line(tmp_path: Path, server_name: str) -> None:
     service = render(all_off(server_name), tmp_path)
 
     port = free_port()

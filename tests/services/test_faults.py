@@ -1,4 +1,4 @@
-"""A little of what `make faults` tries, in every run: a service without its database, and clients without manners."""
+"""A short version of `make faults` in every run: a service without its database, and hostile clients."""
 
 import http.client
 from pathlib import Path
@@ -11,10 +11,10 @@ from devtools.rendering import render
 from tests.faults.test_outages import served_behind_proxy
 from tests.support.contract import check_ping, open_socket
 
-FRAME_TOO_LONG = 1009
+MESSAGE_TOO_BIG = 1009
 
 
-def test_a_service_without_its_database_and_with_rude_clients(
+def test_service_survives_a_database_outage_a_long_frame_and_a_long_body(
     tmp_path: Path, database_url: str, redis_url: str
 ) -> None:
     with served_behind_proxy(render(all_on(), tmp_path), database_url, redis_url) as service:
@@ -29,7 +29,7 @@ def test_a_service_without_its_database_and_with_rude_clients(
             with pytest.raises(ConnectionClosedError) as closed:
                 socket.recv(timeout=10)
         assert closed.value.rcvd is not None
-        assert closed.value.rcvd.code == FRAME_TOO_LONG
+        assert closed.value.rcvd.code == MESSAGE_TOO_BIG
 
         connection = http.client.HTTPConnection(service.server.url.removeprefix("http://"), timeout=10)
         connection.putrequest("POST", "/api/products/")

@@ -1,4 +1,4 @@
-"""Which files a service has, and what is in them: what was chosen, and no trace of the rest."""
+"""The files of a service: they show every chosen option, and no trace of the others."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,9 @@ from tests.support.expectations import (
 
 
 @every_combination
-def test_has_what_was_chosen_and_no_trace_of_the_rest(rendered: Callable[[Answers], Path], answers: Answers) -> None:
+def test_service_has_the_files_of_its_options_and_no_trace_of_others(
+    rendered: Callable[[Answers], Path], answers: Answers
+) -> None:
     service = rendered(answers)
     files = text_files(service)
 
@@ -28,12 +30,14 @@ def test_has_what_was_chosen_and_no_trace_of_the_rest(rendered: Callable[[Answer
 
 
 @every_toggle
-def test_the_server_changes_no_other_code(rendered: Callable[[Answers], Path], answers: Answers) -> None:
+def test_service_differs_between_servers_only_in_server_files(
+    rendered: Callable[[Answers], Path], answers: Answers
+) -> None:
     files = text_files(rendered(answers))
 
     for server in SERVERS:
         check_server_independence(files, text_files(rendered(answers | {"asgi_server": server})))
 
 
-def test_the_services_that_test_the_machinery_have_all_of_it() -> None:
+def test_pairwise_combinations_contain_all_files_of_the_machinery() -> None:
     assert machinery(PAIRWISE) == machinery(COMBINATIONS)

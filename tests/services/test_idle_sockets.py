@@ -1,4 +1,4 @@
-"""What only shows after a while."""
+"""A WebSocket that is idle for more than a minute."""
 
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow(75)
 ANSWERS = all_on() | {"use_postgres": False}
 
 
-def test_a_silent_socket_lives_longer_than_a_minute(tmp_path: Path, redis_url: str) -> None:
+def test_socket_that_is_idle_for_65_seconds_receives_messages(tmp_path: Path, redis_url: str) -> None:
     with served(render(ANSWERS, tmp_path), ANSWERS, None, redis_url) as server, Browser(server.url) as admin:
         admin.log_in()
         with open_socket(server.url, "/ws/products/") as socket:

@@ -1,4 +1,4 @@
-"""Each service alone, as its owner and its CI have it: nothing but what its own uv.lock names can be found."""
+"""Services in an environment of their own, as on a developer's machine and in CI: only the packages of uv.lock."""
 
 import os
 import re
@@ -17,24 +17,26 @@ from tests.support.workflows import run_workflow
 
 pytestmark = pytest.mark.slow(100)
 
-# Without the shared environment, which has everything.
+# Without the shared environment, which has the packages of all services.
 ALONE = {"PATH": os.environ["PATH"]}
 
 
 @pytest.fixture
 def committed(accessible_directory: Path, answers: Answers) -> Path:
-    """Return a service whose owner has locked its dependencies and committed it."""
+    """Return a service with locked dependencies, committed to git."""
     service = render(answers, accessible_directory)
     check_output(service, UV, "lock", "--quiet", **ALONE)
     commit(service)
     return service
 
 
-each_pair = pytest.mark.parametrize("answers", [pytest.param(answers, id=identify(answers)) for answers in PAIRWISE])
+pairwise_combinations = pytest.mark.parametrize(
+    "answers", [pytest.param(answers, id=identify(answers)) for answers in PAIRWISE]
+)
 
 
-@each_pair
-def test_its_ci_passes_and_production_starts(
+@pairwise_combinations
+def test_isolated_service_passes_its_ci_and_can_start_in_production(
     committed: Path,
     accessible_directory: Path,
     answers: Answers,
@@ -46,19 +48,19 @@ def test_its_ci_passes_and_production_starts(
         for name, url, toggle in (("postgres", "database_url", "use_postgres"), ("valkey", "redis_url", "use_channels"))
         if answers[toggle]
     }
-    # What mypy knows of packages holds for the same packages elsewhere; whether they are there it looks up each time.
+    # mypy's cache of the packages is valid for the same packages elsewhere. mypy still checks that they are installed.
     with mypy_cache(answers) as cache:
-        shutil.copytree(cache, accessible_directory / "types")
+        shutil.copytree(cache, accessible_directory / "mypy")
     printed = run_workflow(
-        committed, accessible_directory / "workspace", services, MYPY_CACHE_DIR=str(accessible_directory / "types")
+        committed, accessible_directory / "workspace", services, MYPY_CACHE_DIR=str(accessible_directory / "mypy")
     )
 
     assert list(printed)[:2] == ["actions/checkout", "astral-sh/setup-uv"]
     assert "Success: no issues found" in printed["Check and test"]
     assert re.search(r" \d+ passed in", printed["Check and test"])
 
-    # What production installs suffices to start.
-    settings = production_environment(answers, "postgresql://nobody@db.invalid/nothing", "redis://valkey.invalid")
+    # The packages of production are enough to start.
+    settings = production_environment(answers, "postgresql://user@db.invalid/name", "redis://valkey.invalid")
     in_production = (UV, "run", "--no-sync", "python")
     check_output(committed, UV, "sync", "--locked", "--no-dev", "--quiet", **ALONE)
     check_output(committed, *in_production, "-c", "import config.asgi, runtime.server", **ALONE, **settings)

@@ -1,4 +1,4 @@
-"""A service passes its own linters and its type checker as rendered."""
+"""A rendered service passes its own linters and its type checker."""
 
 import shlex
 from collections.abc import Callable
@@ -11,23 +11,23 @@ from devtools.production import make_commands
 from tests.support.combinations import every_combination, every_toggle
 
 # The command of `make check` that checks types.
-TYPES = "mypy ."
+TYPE_CHECK = "mypy ."
 
 
 @every_combination
-def test_is_clean_as_rendered(workspace: Path) -> None:
+def test_rendered_service_passes_its_linters(workspace: Path) -> None:
     for command in make_commands(workspace, "check"):
-        # Django's own checks run before it is served, in one process and with the settings of production.
-        if "manage.py" not in command and command != TYPES:
+        # Django's checks run with the settings of production when a test serves the service.
+        if "manage.py" not in command and command != TYPE_CHECK:
             check_output(workspace, *shlex.split(command), RUFF_NO_CACHE="true")
     check_output(workspace, "actionlint", ".github/workflows/ci.yml")
 
 
 @every_toggle
-def test_has_the_right_types(
+def test_rendered_service_passes_its_type_checker(
     workspace: Path, answers: Answers, mypy_cache: Callable[[Answers], AbstractContextManager[str]]
 ) -> None:
-    assert TYPES in make_commands(workspace, "check")
+    assert TYPE_CHECK in make_commands(workspace, "check")
 
     with mypy_cache(answers) as cache:
-        check_output(workspace, *shlex.split(TYPES), MYPY_CACHE_DIR=cache)
+        check_output(workspace, *shlex.split(TYPE_CHECK), MYPY_CACHE_DIR=cache)

@@ -1,4 +1,4 @@
-"""A service passes its own tests."""
+"""A rendered service passes its own tests."""
 
 import re
 from pathlib import Path
@@ -12,15 +12,15 @@ from tests.support.effort import effort
 
 
 @every_toggle
-def test_passes_its_own_tests(
+def test_rendered_service_passes_its_own_tests(
     workspace: Path, answers: Answers, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     environment = {"DATABASE_URL": request.getfixturevalue("database_url")} if answers["use_postgres"] else {}
 
-    # Runs at the same time would remove each other's files from pytest's usual folder.
+    # Parallel runs would remove each other's files from pytest's default folder.
     arguments = ["-q", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", f"--basetemp={tmp_path / 'tmp'}"]
     if effort() == 1:
-        # The machinery has the same bytes in all services. The CI of those in PAIRWISE tests it (test_isolation.py).
+        # The machinery has the same bytes in all services. test_isolation.py tests it in a few combinations.
         arguments.append("tests")
 
     output = check_output(workspace, "pytest", *arguments, **environment)

@@ -1,4 +1,4 @@
-"""The servers' own commands: they run the application too, without what `python -m runtime.server` adds."""
+"""The servers' own commands: they run the application too, without the additions of `python -m runtime.server`."""
 
 import sys
 from pathlib import Path
@@ -22,7 +22,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_own_command_of_a_server_runs_the_application(
+def test_own_command_of_a_server_runs_the_application(
     tmp_path: Path, name: str, database_url: str, redis_url: str
 ) -> None:
     answers = all_on(name)

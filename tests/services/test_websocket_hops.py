@@ -1,4 +1,4 @@
-"""The messages of a WebSocket on each server: none goes to a thread."""
+"""The messages of a WebSocket on each server: the service handles all of them on the event loop."""
 
 import asyncio
 from pathlib import Path
@@ -12,7 +12,7 @@ from devtools.rendering import break_source, render
 from devtools.servers import Server
 from tests.support.contract import open_socket, receive_message
 
-# Prints a line for each call in a thread, by asgiref, by asyncio's default executor or by another one.
+# Prints a line for each call in a thread: of asgiref, of asyncio's default executor, and of any other executor.
 REPORT_HOPS = """
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ ThreadPoolExecutor.submit = reporting(ThreadPoolExecutor.submit)
 
 
 def hops_of_a_socket(service: Path, server_name: str, redis_url: str) -> int:
-    """Return how often a socket's handshake, ten frames, ten messages of its group and its end go to a thread."""
+    """Return the number of hops of a socket with a handshake, ten frames, ten group messages and a close."""
     with (service / "config" / "asgi.py").open("a", encoding="utf-8") as file:
         file.write(REPORT_HOPS)
     with served(service, all_on(server_name) | {"use_postgres": False}, None, redis_url) as server:
@@ -53,7 +53,7 @@ def hops(server: Server) -> int:
 
 
 async def send_to_feed(redis_url: str, count: int) -> None:
-    """Send messages to the group of the feed, as another process does."""
+    """Send messages to the group of the product feed, as another process of the service does."""
     layer = RedisChannelLayer(hosts=[redis_url])
     for number in range(count):
         await layer.group_send("products", {"type": "product.saved", "text": f'{{"number": {number}}}'})
@@ -67,7 +67,7 @@ def test_socket_makes_no_hops(server_name: str, tmp_path: Path, redis_url: str) 
     assert hops_of_a_socket(service, server_name, redis_url) == 0
 
 
-def test_hops_of_channels_own_consumers_are_noticed(tmp_path: Path, redis_url: str) -> None:
+def test_socket_of_an_unwrapped_channels_consumer_makes_hops(tmp_path: Path, redis_url: str) -> None:
     service = render(all_on() | {"use_postgres": False}, tmp_path)
     routes = "[on_event_loop(route) for route in urlpatterns]"
     break_source(service, "runtime/websockets/application.py", routes, "urlpatterns")
