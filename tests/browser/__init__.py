@@ -1,1 +1,1 @@
-"""What a browser sees of a service."""
+"""Services in a real browser."""

@@ -1,4 +1,4 @@
-"""A real Chromium, services that it reaches over TLS, and pages whose console is recorded."""
+"""A real Chromium, services behind TLS, and pages with a recorded console."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,15 +26,14 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Milliseconds that a page has for anything, on a busy machine.
-TIMEOUT = 30_000
-# The services that are tested: with every toggle on, on each server, and one with every toggle off.
+TIMEOUT = 30_000  # milliseconds, for a busy machine
+# Each server with every toggle on, and one service with every toggle off.
 SITES = {f"{server}": all_on(server) for server in SERVERS} | {"all-off": all_off()}
 
 
 @dataclass
 class Site:
-    """A service that runs, and its https URL."""
+    """A running service: its https URL and its answers."""
 
     url: str
     answers: Answers
@@ -44,7 +43,7 @@ class Site:
 def served_over_tls(
     service: Path, answers: Answers, database_url: str | None, redis_url: str | None, directory: Path
 ) -> Iterator[Site]:
-    """Hold a service open that runs with production settings behind a proxy, whose files are in a folder."""
+    """Serve a service with production settings behind a TLS proxy, whose files are in a folder."""
     with (
         served(service, answers, database_url, redis_url, TRUSTED_PROXIES="127.0.0.1") as server,
         running_tls_proxy(int(server.url.rpartition(":")[2]), directory) as url,
@@ -54,7 +53,7 @@ def served_over_tls(
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Return a Chromium without windows, with an empty profile."""
+    """Return a headless Chromium with an empty profile."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS, chromium_sandbox=False)
         yield browser
@@ -68,10 +67,10 @@ def site(
     postgres_socket: str,
     valkey: ValkeyServer,
 ) -> Iterator[Site]:
-    """Return a service that runs; the tests of a worker share it."""
+    """Return a running service, which the tests of a worker share."""
     answers = SITES[request.param]
     directory = tmp_path_factory.mktemp(request.param)
-    # Not the first database of the Valkey, which other tests empty.
+    # Other tests empty database 0 of this Valkey.
     redis_url = f"{valkey.connection_url}/1"
     with (
         empty_database(postgres_socket) as database_url,
@@ -82,7 +81,7 @@ def site(
 
 @pytest.fixture
 def context(chromium: Browser, site: Site) -> Iterator[BrowserContext]:
-    """Return a profile of its own, in which paths lead to the service."""
+    """Return a browser context whose base URL is the service."""
     context = chromium.new_context(base_url=site.url, ignore_https_errors=True)
     context.set_default_timeout(TIMEOUT)
     yield context
@@ -91,7 +90,7 @@ def context(chromium: Browser, site: Site) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def console(context: BrowserContext) -> Iterator[Console]:
-    """Return the console of all pages; a test fails if it leaves a message there."""
+    """Return the console of all pages. The test fails if it leaves a message there."""
     console = Console(context)
     yield console
     console.check()
@@ -99,7 +98,7 @@ def console(context: BrowserContext) -> Iterator[Console]:
 
 @pytest.fixture
 def page(context: BrowserContext, console: Console) -> Page:
-    """Return an empty page."""
+    """Return a blank page."""
     return context.new_page()
 
 
@@ -119,6 +118,6 @@ def log_in() -> Callable[[Page], None]:
 
 @pytest.fixture
 def admin(page: Page, log_in: Callable[[Page], None]) -> Page:
-    """Return a page on which the superuser is logged in, at the index of the admin."""
+    """Return a page with the index of the admin, on which the superuser is logged in."""
     log_in(page)
     return page

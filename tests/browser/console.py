@@ -1,18 +1,18 @@
-"""What Chromium writes to its console: errors of scripts, requests that fail, violations of a policy, warnings."""
+"""Chromium's console: errors of scripts, failed requests, policy violations and warnings."""
 
 from playwright.sync_api import BrowserContext, ConsoleMessage
 
-# What Chromium notes though nothing is wrong, and not each time:
+# Messages that Chromium sometimes writes although nothing is wrong:
 IGNORED_MESSAGES = (
-    # a test has typed before the page focused its first field;
+    # a test typed before the page focused its first field;
     "Autofocus processing was blocked because a document already has a focused element.",
-    # a logout has cleared what its response named.
+    # a logout cleared the data that its response names.
     "Clear-Site-Data header on ",
 )
 
 
 class Console:
-    """Records every message of all the pages of a browser context, popups too."""
+    """Records the messages of all pages of a browser context, including popups."""
 
     def __init__(self, context: BrowserContext) -> None:
         self.context = context
@@ -21,13 +21,13 @@ class Console:
         context.on("weberror", lambda error: self.messages.append(f"uncaught: {error.error}"))
 
     def record(self, message: ConsoleMessage) -> None:
-        """Record a message, unless it is a hint that Chromium hides by default: Django's forms cause some."""
+        """Record a message, unless Chromium hides it by default. Django's forms cause such hints."""
         if str(message.type) != "verbose" and not message.text.startswith(IGNORED_MESSAGES):
             self.messages.append(f"{message.type}: {message.text}")
 
     def take(self) -> list[str]:
-        """Return the messages that have not been taken yet."""
-        # Messages arrive before the result of a later call.
+        """Return the recorded messages, and forget them."""
+        # Earlier messages arrive before the result of this call.
         for page in self.context.pages:
             page.evaluate("0")
         taken, self.messages[:] = list(self.messages), []

@@ -1,4 +1,4 @@
-"""The admin under the Content Security Policy of the service: all that a superuser does in it, in a real browser."""
+"""The admin under the Content Security Policy of the service: the tasks of a superuser in a real browser."""
 
 import re
 from urllib.parse import urljoin, urlsplit
@@ -12,7 +12,7 @@ NEW_PASSWORD = "another correct horse"
 
 
 def links(page: Page) -> set[str]:
-    """Return the paths within the admin to which a page links: of a list, each filter but no combination of them."""
+    """Return the paths of the admin to which a page links. A filtered list has none, so filters are not combined."""
     if urlsplit(page.url).query:
         return set()
     hrefs: list[str] = page.eval_on_selector_all("a[href]", "links => links.map(link => link.getAttribute('href'))")
@@ -31,7 +31,7 @@ def save(page: Page, button: str = "_save") -> None:
 
 
 def add_user(page: Page, name: str) -> None:
-    """Add a user; the page is then the form for all of the user's fields."""
+    """Add a user; the page is then the form with all fields of the user."""
     page.goto("/admin/accounts/user/add/")
     page.fill("#id_username", name)
     page.fill("#id_password1", NEW_PASSWORD)
@@ -49,7 +49,7 @@ def add_product(page: Page, name: str) -> None:
     save(page)
 
 
-def test_every_page_that_is_linked(admin: Page) -> None:
+def test_every_linked_page_responds_with_200(admin: Page) -> None:
     add_product(admin, "Linked")
     add_user(admin, "linked")
     todo, seen = {"/admin/"}, set[str]()
@@ -60,7 +60,7 @@ def test_every_page_that_is_linked(admin: Page) -> None:
         assert response is not None
         assert response.status == 200, path
         todo |= links(admin) - seen
-        assert len(seen) < 150, "links without end"
+        assert len(seen) < 150, "the admin links to an unbounded number of pages"
     kinds = {re.sub(r"\d+", "<id>", path.partition("?")[0]) for path in seen}
     assert {
         "/admin/accounts/",
@@ -79,7 +79,7 @@ def test_every_page_that_is_linked(admin: Page) -> None:
     } <= kinds
 
 
-def test_pickers_of_dates_and_times(admin: Page) -> None:
+def test_date_and_time_pickers_fill_their_fields(admin: Page) -> None:
     add_user(admin, "picky")
     day, time = admin.locator("#id_date_joined_0"), admin.locator("#id_date_joined_1")
 
@@ -99,7 +99,7 @@ def test_pickers_of_dates_and_times(admin: Page) -> None:
     expect(day).to_have_value(re.compile(r"\d{4}-\d\d-15"))
 
 
-def test_permissions_are_chosen_and_groups_added_in_a_popup(admin: Page) -> None:
+def test_user_form_saves_chosen_permissions_and_groups_of_a_popup(admin: Page) -> None:
     add_user(admin, "chosen")
     admin.fill("#id_user_permissions_input", "add product")
     admin.locator("#id_user_permissions_from option:visible").first.click()
@@ -123,7 +123,7 @@ def test_permissions_are_chosen_and_groups_added_in_a_popup(admin: Page) -> None
     expect(admin.locator("#result_list")).to_contain_text("chosen")
 
 
-def test_a_user_gets_another_password_and_is_deleted(admin: Page) -> None:
+def test_superuser_changes_the_password_of_a_user_and_deletes_the_user(admin: Page) -> None:
     add_user(admin, "short-lived")
     admin.click("a[href$='/password/']")
     admin.locator("#id_usable_password_1").click()
@@ -144,8 +144,8 @@ def test_a_user_gets_another_password_and_is_deleted(admin: Page) -> None:
     expect(admin.locator(".messagelist .success")).to_contain_text("short-lived")
 
 
-def test_the_superuser_changes_the_own_password(admin: Page) -> None:
-    # It is the same afterwards: the other tests log in with it.
+def test_superuser_changes_their_own_password(admin: Page) -> None:
+    # The new password is the old one, because the other tests log in with it.
     admin.goto("/admin/password_change/")
     admin.fill("#id_old_password", "wrong")
     admin.fill("#id_new_password1", PASSWORD)
@@ -159,7 +159,7 @@ def test_the_superuser_changes_the_own_password(admin: Page) -> None:
     admin.wait_for_url("**/password_change/done/")
 
 
-def test_products_are_searched_sorted_changed_and_deleted(admin: Page) -> None:
+def test_product_list_searches_sorts_changes_and_deletes(admin: Page) -> None:
     for name in ("Bench", "Bench press", "Bed"):
         add_product(admin, name)
     admin.fill("#searchbar", "bench")
@@ -185,7 +185,7 @@ def test_products_are_searched_sorted_changed_and_deleted(admin: Page) -> None:
     expect(admin.locator(".messagelist .success")).to_contain_text("3 products")
 
 
-def test_the_theme_and_the_sidebar(admin: Page) -> None:
+def test_theme_is_remembered_and_sidebar_filters_and_collapses(admin: Page) -> None:
     admin.goto("/admin/catalog/product/")
     html = admin.locator("html")
     themes = set()
@@ -208,7 +208,7 @@ def test_the_theme_and_the_sidebar(admin: Page) -> None:
     expect(main).not_to_have_class(re.compile("shifted"))
 
 
-def test_a_logout_leaves_nothing_behind(admin: Page, context: BrowserContext) -> None:
+def test_logout_clears_storage_and_the_session_cookie(admin: Page, context: BrowserContext) -> None:
     admin.evaluate("localStorage.setItem('draft', 'secret')")
     with admin.expect_response("**/admin/logout/") as response:
         admin.click("#logout-form button")
@@ -217,12 +217,14 @@ def test_a_logout_leaves_nothing_behind(admin: Page, context: BrowserContext) ->
 
     assert admin.evaluate("localStorage.getItem('draft')") is None
     assert {cookie["name"] for cookie in context.cookies()} <= {CSRF_COOKIE}
-    # The page is whole, and one can log in again.
+    # The page is complete, and its link leads to the login.
     admin.click("a[href='/admin/']")
     expect(admin.locator("#id_username")).to_be_visible()
 
 
-def test_a_wrong_password_and_a_form_without_its_token(page: Page, console: Console, context: BrowserContext) -> None:
+def test_login_with_a_wrong_password_or_no_csrf_token_is_refused(
+    page: Page, console: Console, context: BrowserContext
+) -> None:
     page.goto("/admin/login/")
     page.fill("#id_username", USERNAME)
     page.fill("#id_password", "wrong")
@@ -234,7 +236,7 @@ def test_a_wrong_password_and_a_form_without_its_token(page: Page, console: Cons
     page.fill("#id_password", "wrong")
     page.click("input[type=submit]")
     expect(page.locator("h1")).to_contain_text("Forbidden")
-    # Its inline style has the nonce: no violation. The page has no icon: Chromium may ask for /favicon.ico.
+    # The inline style has a nonce, so it violates no policy. Chromium may request /favicon.ico, which does not exist.
     messages = console.take()
     assert any("the server responded with a status of 403" in message for message in messages)
     assert all("the server responded with a status of 40" in message for message in messages)

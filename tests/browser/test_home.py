@@ -1,4 +1,4 @@
-"""The page at `/` under its own Content Security Policy, in a real browser."""
+"""The page at `/` under its own Content Security Policy in a real browser."""
 
 from collections.abc import Callable
 
@@ -25,11 +25,11 @@ def check_home(page: Page, site: Site) -> None:
         expect(page.locator("#feed-state")).to_have_text("Connected.")
 
 
-def test_the_home_page_works(page: Page, site: Site) -> None:
+def test_home_page_loads_its_styles_icon_and_socket(page: Page, site: Site) -> None:
     check_home(page, site)
 
 
-def test_a_saved_product_appears(
+def test_home_page_shows_a_saved_product(
     context: BrowserContext, page: Page, site: Site, log_in: Callable[[Page], None]
 ) -> None:
     check_home(page, site)
@@ -46,7 +46,7 @@ def test_a_saved_product_appears(
     expect(page.locator("#feed li").first).to_have_text("Lamp: 12.50 (3 in stock)")
 
 
-def test_an_inline_script_is_blocked(page: Page, console: Console) -> None:
+def test_injected_inline_script_is_blocked(page: Page, console: Console) -> None:
     page.goto("/")
     page.evaluate(
         "() => { const script = document.createElement('script'); script.textContent = 'window.ran = true';"
@@ -58,7 +58,7 @@ def test_an_inline_script_is_blocked(page: Page, console: Console) -> None:
     assert "Content Security Policy directive 'script-src 'self''" in message
 
 
-def test_no_other_page_can_embed_it(page: Page, site: Site) -> None:
+def test_page_of_another_origin_cannot_embed_the_home_page(page: Page, site: Site) -> None:
     other = site.url.replace("localhost", "127.0.0.1")
     html = f'<iframe src="{site.url}/"></iframe>'
     page.route(f"{other}/frame", lambda route: route.fulfill(body=html, content_type="text/html"))
@@ -69,7 +69,7 @@ def test_no_other_page_can_embed_it(page: Page, site: Site) -> None:
     assert frame.url == "chrome-error://chromewebdata/"
 
 
-def test_powerful_features_are_off(page: Page) -> None:
+def test_home_page_may_not_use_powerful_features(page: Page) -> None:
     page.goto("/")
     allowed = page.evaluate("document.featurePolicy.allowedFeatures()")
 
@@ -77,7 +77,7 @@ def test_powerful_features_are_off(page: Page) -> None:
     assert not set(POWERFUL) & set(allowed)
 
 
-def test_cookies_are_of_this_host_alone(admin: Page, context: BrowserContext) -> None:
+def test_cookies_are_secure_and_bound_to_the_host(admin: Page, context: BrowserContext) -> None:
     cookies = {cookie["name"]: cookie for cookie in context.cookies()}
 
     assert set(cookies) == {SESSION_COOKIE, CSRF_COOKIE}
@@ -85,7 +85,7 @@ def test_cookies_are_of_this_host_alone(admin: Page, context: BrowserContext) ->
     assert cookies[SESSION_COOKIE]["httpOnly"]
 
 
-def test_an_inline_script_in_the_template_is_noticed(
+def test_console_check_fails_for_an_inline_script_in_the_template(
     chromium: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     answers, directory = all_off(), tmp_path_factory.mktemp("broken")
