@@ -1,4 +1,4 @@
-"""What the tests of faults share, beside what all tests do: servers that stand in front, or that they may kill."""
+"""Shared by the tests of faults: a PgBouncer in front of a database."""
 
 from collections.abc import Iterator
 

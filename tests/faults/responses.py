@@ -7,8 +7,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.urls import path
 
 PART = b"x" * 65_536
-# Bytes of a response that is not streamed.
-PLAIN_SIZE = 12 * 1024 * 1024
+PLAIN_SIZE = 12 * 1024 * 1024  # bytes of the response that is not streamed
 
 open_streams = 0
 
@@ -26,7 +25,7 @@ async def parts() -> AsyncIterator[bytes]:
 
 
 async def parts_without_waiting() -> AsyncIterator[bytes]:
-    """Yield megabytes as fast as they are taken: only a server that waits for its client lets others run."""
+    """Yield 64 MB without awaiting: other requests run only if the server applies backpressure."""
     global open_streams
     open_streams += 1
     try:
@@ -43,12 +42,12 @@ async def broken_parts() -> AsyncIterator[bytes]:
 
 
 async def endless(request: HttpRequest) -> StreamingHttpResponse:
-    """Stream for ever."""
+    """Stream without an end."""
     return StreamingHttpResponse(parts())
 
 
 async def eager(request: HttpRequest) -> StreamingHttpResponse:
-    """Stream 64 MB without ever waiting for anything but the client."""
+    """Stream 64 MB without awaiting between the parts."""
     return StreamingHttpResponse(parts_without_waiting())
 
 
@@ -58,12 +57,12 @@ async def broken(request: HttpRequest) -> StreamingHttpResponse:
 
 
 async def plain(request: HttpRequest) -> HttpResponse:
-    """Answer with many megabytes at once."""
+    """Return PLAIN_SIZE bytes at once."""
     return HttpResponse(b"x" * PLAIN_SIZE)
 
 
 async def count(request: HttpRequest) -> JsonResponse:
-    """Answer how many streams are open."""
+    """Return the number of open streams."""
     return JsonResponse({"open": open_streams})
 
 

@@ -1,4 +1,4 @@
-"""Hostile clients, and failing responses, that concern Daphne alone: others are served, and memory stays flat."""
+"""Hostile clients and failing responses on Daphne: other clients are served, and memory stays bounded."""
 
 import re
 import shutil
@@ -21,9 +21,8 @@ from tests.faults.responses import PLAIN_SIZE
 from tests.faults.test_hostile import stays_responsive
 from tests.support.raw_http import HOST, Connection, connected, descriptors, memory, outcome
 
-# Seconds within which something happens, on a machine that is busy with much else.
-TIMEOUT = 30.0
-# What the services under test allow, in seconds.
+TIMEOUT = 30.0  # seconds, for a busy machine
+# Settings of the services under test, in seconds.
 WRITE_TIMEOUT = 3.0
 HEADER_TIMEOUT = 2
 MEBIBYTE = 1024 * 1024
@@ -62,14 +61,14 @@ def get(name: bytes, method: bytes = b"GET", version: bytes = b"1.1") -> bytes:
 
 @contextmanager
 def narrow(url: str) -> Iterator[Connection]:
-    """Hold a connection open whose client has a receive buffer of a few kilobytes, and little patience to send."""
+    """Connect a client with a receive buffer of 16 kB."""
     with connected(url, timeout=TIMEOUT) as connection:
         connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
         yield connection
 
 
 def wait_until(is_true: Callable[[], bool]) -> None:
-    """Return once something is true; raise AssertionError if it is not in time."""
+    """Wait until a condition holds. Raises AssertionError after TIMEOUT."""
     deadline = time.monotonic() + TIMEOUT
     while not is_true():
         assert time.monotonic() < deadline
@@ -77,11 +76,11 @@ def wait_until(is_true: Callable[[], bool]) -> None:
 
 
 def open_streams(server: Server) -> int:
-    """Return how many streams the service is sending."""
+    """Return the number of streams that the service is sending."""
     return int(httpx.get(f"{server.url}/responses/count/", timeout=TIMEOUT).json()["open"])
 
 
-def test_forms_do_not_stop_the_service(server: Server) -> None:
+def test_large_forms_do_not_block_the_service(server: Server) -> None:
     fields = b"&" * (10 * MEBIBYTE)
     parts = b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n" * 180_000 + b"--x--\r\n"
     for content_type, body in {
@@ -94,7 +93,7 @@ def test_forms_do_not_stop_the_service(server: Server) -> None:
             started = time.monotonic()
             assert outcome(connection.receive(until=b"\r\n\r\n")) in {403, 405}
             assert time.monotonic() - started < 2
-    # Forms and JSON reach the views.
+    # Ordinary forms and JSON reach the views.
     with Browser(server.url) as admin:
         admin.get("/admin/login/")
         assert admin.submit("/admin/login/", username=USERNAME, password=PASSWORD).status_code == 302
@@ -102,7 +101,7 @@ def test_forms_do_not_stop_the_service(server: Server) -> None:
 
 
 def pipeline(connection: Connection, request: bytes, total: int) -> int:
-    """Send a request again and again, some bytes in total; return how many bytes the server has taken."""
+    """Send a request repeatedly, up to a number of bytes; return how many bytes the server has read."""
     batch = request * (65_536 // len(request))
     connection.socket.settimeout(2)
     taken = 0
@@ -116,10 +115,10 @@ def pipeline(connection: Connection, request: bytes, total: int) -> int:
 
 
 @pytest.mark.parametrize("first", [b"endless", b"plain"])
-def test_pipelined_requests_are_not_stored(server: Server, first: bytes) -> None:
+def test_pipelined_requests_of_a_client_that_does_not_read_are_not_stored(server: Server, first: bytes) -> None:
     style = b"GET /static/admin/css/base.css HTTP/1.1\r\n" + HOST + b"\r\n"
-    ask_once = httpx.get(f"{server.url}/responses/plain/", timeout=TIMEOUT)
-    assert len(ask_once.content) == PLAIN_SIZE
+    warm_up = httpx.get(f"{server.url}/responses/plain/", timeout=TIMEOUT)
+    assert len(warm_up.content) == PLAIN_SIZE
     before = memory(server)
     with stays_responsive(server), narrow(server.url) as connection:
         connection.send(get(first))
@@ -130,17 +129,17 @@ def test_pipelined_requests_are_not_stored(server: Server, first: bytes) -> None
     assert grown < PLAIN_SIZE + 10 * MEBIBYTE, grown
 
 
-def test_pipelined_requests_are_answered_once_the_client_reads(server: Server) -> None:
+def test_pipelined_requests_are_answered_when_the_client_reads(server: Server) -> None:
     with narrow(server.url) as connection:
         connection.send(get(b"plain") + LIVE * 500 + LIVE.replace(HOST, HOST + b"Connection: close\r\n"))
-        # The client is slow to begin.
+        # The client starts to read late.
         time.sleep(1)
         received = connection.receive()
     assert received.count(b"HTTP/1.1 200 OK") == 502
     assert received.count(b'{"status": "ok"}') == 501
 
 
-def test_a_broken_stream_is_cut_and_logged_once(server: Server) -> None:
+def test_broken_stream_is_cut_and_logged_once(server: Server) -> None:
     before = server.log.count(TABLE_GONE)
     for number in range(1, 4):
         with connected(server.url, timeout=TIMEOUT) as connection:
@@ -149,32 +148,32 @@ def test_a_broken_stream_is_cut_and_logged_once(server: Server) -> None:
         assert received.count(b"first part\n") == 1
         assert not received.endswith(b"0\r\n\r\n")
         wait_until(lambda number=number: server.log.count(TABLE_GONE) == before + number)  # type: ignore[misc]
-    # Without chunks, the end of the connection would be that of the response: it is reset.
+    # Without chunks, the end of the connection is the end of the response, so the server resets the connection.
     with connected(server.url, timeout=TIMEOUT) as connection:
         connection.send(get(b"broken", version=b"1.0"))
         with pytest.raises(ConnectionResetError):
             read_all(connection)
     wait_until(lambda: server.log.count(TABLE_GONE) == before + 4)
-    # Daphne would log them a second time within a second.
+    # Stock Daphne logs them a second time within a second.
     time.sleep(2)
     assert server.log.count(TABLE_GONE) == before + 4
-    explain_broken_streams(server)
+    expect_broken_streams(server)
 
 
 def read_all(connection: Connection) -> None:
-    """Read until the server closes a connection; raise ConnectionResetError if it resets it."""
+    """Read until the server closes a connection. Raises ConnectionResetError if it resets the connection."""
     while connection.socket.recv(65_536):
         pass
 
 
-def explain_broken_streams(server: Server) -> None:
-    """Expect the tracebacks of broken streams in the log of a server."""
+def expect_broken_streams(server: Server) -> None:
+    """Expect the tracebacks of broken streams in the log."""
     server.expected_log += re.findall(BROKEN_STREAM, server.log, re.MULTILINE)
 
 
-def test_connections_are_forgotten_after_a_broken_stream(server: Server) -> None:
-    def ask_often() -> int:
-        """Send thousands of requests; return how much memory the service has when it has forgotten them."""
+def test_connections_are_released_after_a_broken_stream(server: Server) -> None:
+    def memory_after_requests() -> int:
+        """Send thousands of requests; return the memory of the service three seconds later."""
         for _ in range(10):
             with connected(server.url, timeout=TIMEOUT) as connection:
                 connection.send(LIVE * 300 + LIVE.replace(HOST, HOST + b"Connection: close\r\n"))
@@ -185,9 +184,9 @@ def test_connections_are_forgotten_after_a_broken_stream(server: Server) -> None
     with connected(server.url, timeout=TIMEOUT) as connection:
         connection.send(get(b"broken"))
         connection.receive()
-    explain_broken_streams(server)
-    before = ask_often()
-    assert ask_often() - before < 5 * MEBIBYTE
+    expect_broken_streams(server)
+    before = memory_after_requests()
+    assert memory_after_requests() - before < 5 * MEBIBYTE
 
 
 @pytest.mark.parametrize(
@@ -195,15 +194,15 @@ def test_connections_are_forgotten_after_a_broken_stream(server: Server) -> None
     [LIVE, POST + b"Content-Length: 5\r\n\r\nhello"],
     ids=["without a body", "with a body"],
 )
-def test_the_headers_of_the_second_request_have_the_time_of_the_first(server: Server, request_bytes: bytes) -> None:
-    # The timeout of a body is 20 s.
+def test_connection_is_closed_if_no_second_request_arrives(server: Server, request_bytes: bytes) -> None:
+    # Within the header timeout: the timeout of a body is 20 s.
     with connected(server.url, timeout=10) as connection:
         connection.send(request_bytes)
         connection.receive()
 
 
 @pytest.mark.parametrize("use_channels", [True, False])
-def test_a_client_that_reads_nothing_is_cut(tmp_path: Path, redis_url: str, use_channels: bool) -> None:
+def test_client_that_reads_nothing_is_disconnected(tmp_path: Path, redis_url: str, use_channels: bool) -> None:
     with served_by_daphne(tmp_path, redis_url, use_channels=use_channels) as server:
         assert open_streams(server) == 0
         files, before = descriptors(server), memory(server)
@@ -221,7 +220,7 @@ def test_a_client_that_reads_nothing_is_cut(tmp_path: Path, redis_url: str, use_
         assert memory(server) - before < 5 * PLAIN_SIZE + 20 * MEBIBYTE
 
 
-def test_a_client_that_reads_slowly_is_not_cut(server: Server) -> None:
+def test_client_that_reads_slowly_is_not_disconnected(server: Server) -> None:
     with narrow(server.url) as connection, narrow(server.url) as other:
         connection.send(get(b"plain"))
         other.send(get(b"endless"))
@@ -234,7 +233,7 @@ def test_a_client_that_reads_slowly_is_not_cut(server: Server) -> None:
             part = connection.socket.recv(MEBIBYTE)
             assert part
             received += part
-        # The connection is still good for another request.
+        # The connection can be used for another request.
         connection.send(LIVE)
         assert outcome(connection.receive(until=b'{"status": "ok"}')) == 200
 
@@ -254,7 +253,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-def test_refusals_are_complete(server: Server, case: str) -> None:
+def test_refusal_is_json_with_security_headers_and_request_id(server: Server, case: str) -> None:
     sent, status = REFUSALS[case]
     sent = sent.replace(HOST, b"X-Request-ID: chosen-by-the-client\r\n" + HOST, 1)
     with connected(server.url, timeout=TIMEOUT) as connection:
@@ -270,7 +269,7 @@ def test_refusals_are_complete(server: Server, case: str) -> None:
     assert headers[b"x-frame-options"] == b"deny"
     assert headers[b"x-content-type-options"] == b"nosniff"
     assert headers[b"connection"] == b"close"
-    # Of a request line that is malformed, nothing that follows is read.
+    # The server does not read the headers that follow a malformed request line.
     expected = b"[0-9a-f]{32}" if case in {"no HTTP", "bytes in the path"} else b"chosen-by-the-client"
     assert re.fullmatch(expected, headers[b"x-request-id"])
 
@@ -289,7 +288,7 @@ EXPECT = b"Expect: 100-continue\r\nContent-Length: "
     ],
     ids=["too long a body", "no host", "no host and no body", "two hosts", "another host"],
 )
-def test_no_body_is_asked_for_that_is_not_read(server: Server, sent: bytes, status: int) -> None:
+def test_refused_request_gets_no_100_continue(server: Server, sent: bytes, status: int) -> None:
     with connected(server.url, timeout=TIMEOUT) as connection:
         connection.send(sent)
         received = connection.receive()
@@ -297,7 +296,7 @@ def test_no_body_is_asked_for_that_is_not_read(server: Server, sent: bytes, stat
     assert received.count(b"HTTP/1.1 ") == 1
 
 
-def test_a_body_is_asked_for(server: Server) -> None:
+def test_accepted_request_gets_a_100_continue(server: Server) -> None:
     with connected(server.url, timeout=TIMEOUT) as connection:
         connection.send(POST + EXPECT + b"5\r\n\r\n")
         assert connection.receive(until=b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -305,7 +304,7 @@ def test_a_body_is_asked_for(server: Server) -> None:
         assert outcome(connection.receive(until=b"\r\n\r\n")) == 403
 
 
-def test_a_response_to_head_has_no_body(server: Server) -> None:
+def test_response_to_head_has_no_body(server: Server) -> None:
     for name in (b"plain", b"broken"):
         with connected(server.url, timeout=TIMEOUT) as connection:
             connection.send(get(name, method=b"HEAD"))
@@ -316,4 +315,4 @@ def test_a_response_to_head_has_no_body(server: Server) -> None:
             assert b"x" * 100 not in (rest := head.partition(b"\r\n\r\n")[2] + connection.receive())
             assert rest.startswith(b"HTTP/1.1 200 OK" if name == b"plain" else b"")
             assert b"first part" not in rest
-    explain_broken_streams(server)
+    expect_broken_streams(server)

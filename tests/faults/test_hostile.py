@@ -1,4 +1,4 @@
-"""Clients that break the rules, by malice or by mistake: they get a clear answer, and nobody else notices."""
+"""Clients that break the rules: they get a clear response, and other clients are served meanwhile."""
 
 import re
 import resource
@@ -28,14 +28,13 @@ from tests.support.raw_http import (
     send_request,
 )
 
-# Seconds in which a service answers others, on a machine that is busy with much else.
-PROMPT = 5.0
-# What a service allows: seconds for the headers, seconds of silence in a body, bytes of a body.
-HEADER_TIMEOUT = 10
-BODY_TIMEOUT = 20
-MAX_SIZE = 10 * 1024 * 1024
+RESPONSE_TIMEOUT = 5.0  # seconds until other clients have a response, on a busy machine
+# The defaults of a service.
+HEADER_TIMEOUT = 10  # seconds
+BODY_TIMEOUT = 20  # seconds without a byte of the body
+MAX_SIZE = 10 * 1024 * 1024  # bytes of a body
 MEBIBYTE = 1024 * 1024
-CROWD = 5_000
+CLIENTS = 5_000
 
 type Expected = int | str | dict[str, int | str]
 
@@ -44,20 +43,20 @@ type Expected = int | str | dict[str, int | str]
 def server(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Server]:
     """Serve a service with every toggle on."""
     answers = all_on(request.param)
-    # As a proxy on this machine would be: what it forwards is believed.
+    # The tests connect as a trusted proxy, so the service reads the headers of proxies.
     with served(render(answers, tmp_path), answers, database_url, redis_url, TRUSTED_PROXIES="127.0.0.1") as server:
         yield server
 
 
 @pytest.fixture
 def name(request: pytest.FixtureRequest) -> str:
-    """Return which server it is."""
+    """Return the name of the server."""
     return str(request.node.callspec.params["server"])
 
 
 @contextmanager
 def served_broken(directory: Path, redis_url: str, path: str, old: str, new: str) -> Iterator[Server]:
-    """Serve a service in which something is worse than it was."""
+    """Serve a service that is broken on purpose."""
     answers = all_on() | {"use_postgres": False}
     service = render(answers, directory)
     break_source(service, path, old, new)
@@ -67,45 +66,48 @@ def served_broken(directory: Path, redis_url: str, path: str, old: str, new: str
 
 @contextmanager
 def stays_responsive(server: Server) -> Iterator[None]:
-    """Hold a client open that asks again and again whether the service is live; it must be, and promptly."""
-    answers: list[tuple[int, float]] = []
+    """Request /health/live repeatedly from another client.
+
+    Raises AssertionError if a response is not 200 or takes longer than RESPONSE_TIMEOUT.
+    """
+    responses: list[tuple[int, float]] = []
     stopped = threading.Event()
 
-    def ask_again() -> None:
+    def poll_health() -> None:
         while True:
             started = time.monotonic()
             try:
                 status = httpx.get(f"{server.url}/health/live", timeout=30).status_code
             except httpx.TransportError:
                 status = 0
-            answers.append((status, time.monotonic() - started))
+            responses.append((status, time.monotonic() - started))
             if stopped.wait(0.1):
                 return
 
-    thread = threading.Thread(target=ask_again)
+    thread = threading.Thread(target=poll_health)
     thread.start()
     try:
         yield
     finally:
         stopped.set()
         thread.join()
-    assert {status for status, _ in answers} == {200}
-    assert max(seconds for _, seconds in answers) < PROMPT
+    assert {status for status, _ in responses} == {200}
+    assert max(seconds for _, seconds in responses) < RESPONSE_TIMEOUT
 
 
 def get(path: bytes, headers: bytes = HOST) -> bytes:
-    """Return a request for a path."""
+    """Return a GET request."""
     return b"GET " + path + b" HTTP/1.1\r\n" + headers + b"\r\n"
 
 
 def post(headers: bytes, body: bytes = b"", path: bytes = b"/admin/login/") -> bytes:
-    """Return a request that posts a body."""
+    """Return a POST request."""
     return b"POST " + path + b" HTTP/1.1\r\n" + HOST + headers + b"\r\n" + body
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 LIVE = b"/health/live"
-# What is sent, and what must come of it: a status, or "closed" without one; where servers differ, of each.
+# The bytes of a request and the expected result: a status, or "closed" without a response. A dict has one per server.
 MALFORMED: dict[str, tuple[bytes, Expected]] = {
     "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
     "noise": (bytes(range(256)) + b"\r\n\r\n", 400),
@@ -136,8 +138,8 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
     "space before colon": (get(b"/", HOST + b"Content-Length : 0\r\n"), 400),
     "lone CR": (get(b"/", HOST + b"X-A: a\rb: c\r\n"), 400),
     "bytes in headers": (get(b"/", HOST + b"X-Request-ID: \xff\xfe\r\nCookie: __Host-sessionid=\xff\r\n"), 200),
-    # Conflicts by which a request is smuggled past a proxy. Granian obeys the second header, as RFC 9112 allows, and
-    # hangs up, so that nothing can follow.
+    # Conflicts that request smuggling uses. Granian obeys Transfer-Encoding, as RFC 9112 allows, and closes the
+    # connection, so that no smuggled request can follow.
     "negative length": (post(b"Content-Length: -1\r\n"), 400),
     "length with sign": (post(b"Content-Length: +5\r\n", b"hello"), 400),
     "two lengths": (post(b"Content-Length: 5\r\nContent-Length: 6\r\n", b"hello!"), 400),
@@ -158,7 +160,7 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
         {"uvicorn": 400, "granian": 400, "daphne": 413},
     ),
     "long length": (post(b"Content-Length: 9223372036854775807\r\n"), 413),
-    # Too much of something. Daphne counts lines and bytes of headers apart; granian has a larger limit of its own.
+    # Too much of something. Daphne limits the number and the bytes of headers separately; granian's limit is larger.
     "long path": (get(b"/" + b"a" * 70_000), {"uvicorn": 431, "granian": 414, "daphne": 431}),
     "long header": (
         get(LIVE, HOST + b"X-A: " + b"a" * 70_000 + b"\r\n"),
@@ -193,7 +195,7 @@ MALFORMED: dict[str, tuple[bytes, Expected]] = {
 }
 
 REFUSED: Expected = 403
-# Handshakes. Granian is less strict than RFC 6455 about what no browser gets wrong.
+# Handshakes. Granian is less strict than RFC 6455 about errors that no browser makes.
 HANDSHAKES: dict[str, tuple[bytes, Expected]] = {
     "right": (handshake(), 101),
     "no key": (handshake(headers={"Sec-WebSocket-Key": None}), 400),
@@ -230,8 +232,8 @@ HANDSHAKES: dict[str, tuple[bytes, Expected]] = {
     "other host": (handshake(headers={"Host": b"evil.example", "Origin": b"http://evil.example"}), REFUSED),
 }
 
-# Frames after a handshake, and the code of the frame that closes the socket; None for one that closes it without a
-# code, as granian does for all that its library does not parse.
+# Frames after a handshake, and the close code. Granian closes the socket without a code if its library cannot parse a
+# frame.
 ILLEGAL: Expected = {"uvicorn": 1002, "granian": "no code", "daphne": 1002}
 FRAMES: dict[str, tuple[bytes, Expected]] = {
     "unmasked": (frame(1, b"{}", masked=False), ILLEGAL),
@@ -248,7 +250,7 @@ FRAMES: dict[str, tuple[bytes, Expected]] = {
     "long ping": (frame(9, b"x" * 126), ILLEGAL),
     "continuation of nothing": (frame(0, b"x"), ILLEGAL),
     "text within text": (frame(1, b"x", last=False) + frame(1, b"y"), ILLEGAL),
-    # Daphne's library then takes the closing for done.
+    # Daphne's library then considers the closing handshake complete.
     "half a code": (frame(8, b"\x03"), {"uvicorn": 1002, "granian": "no code", "daphne": "closed"}),
     "reserved code": (frame(8, (1005).to_bytes(2)), {"uvicorn": 1002, "granian": 1002, "daphne": "closed"}),
     "impossible length": (
@@ -260,30 +262,30 @@ FRAMES: dict[str, tuple[bytes, Expected]] = {
 
 
 def expected_of(cases: dict[str, tuple[bytes, Expected]], name: str) -> dict[str, int | str]:
-    """Return what must come of each case on a server."""
+    """Return the expected result of each case on a server."""
     return {case: each[name] if isinstance(each, dict) else each for case, (_, each) in cases.items()}
 
 
-def test_malformed_requests(server: Server, name: str) -> None:
+def test_malformed_requests_are_refused(server: Server, name: str) -> None:
     with stays_responsive(server):
         outcomes = {case: send_request(server.url, sent) for case, (sent, _) in MALFORMED.items()}
-        # No server takes this much, whether or not its answer is still read.
+        # No server accepts a header of 1 MiB. Its response may be lost when it resets the connection.
         assert send_request(server.url, get(LIVE, HOST + b"X-A: " + b"a" * MEBIBYTE)) in {431, "closed"}
     assert outcomes == expected_of(MALFORMED, name)
 
 
-def test_malformed_handshakes_and_frames(server: Server, name: str) -> None:
+def test_malformed_handshakes_and_frames_are_refused(server: Server, name: str) -> None:
     with stays_responsive(server):
         outcomes = {case: send_request(server.url, sent) for case, (sent, _) in HANDSHAKES.items()}
         codes = {case: close_code(server, sent) for case, (sent, _) in FRAMES.items()}
-        # Whoever sends before it is accepted breaks the rules too.
+        # A client that sends frames before the handshake is accepted must not disturb other clients.
         send_request(server.url, handshake() + frame(2, b"x" * MEBIBYTE))
     assert outcomes == expected_of(HANDSHAKES, name)
     assert codes == expected_of(FRAMES, name)
 
 
 def close_code(server: Server, sent: bytes) -> int | str:
-    """Return the code with which a server closes a socket that has sent some frames."""
+    """Return the close code of a socket that has sent some frames, or "no code" or "closed" (without a close frame)."""
     with connected(server.url, timeout=2) as connection:
         connection.send(handshake())
         assert outcome(connection.receive(until=b"\r\n\r\n")) == 101
@@ -299,16 +301,16 @@ def close_code(server: Server, sent: bytes) -> int | str:
 
 
 def check_bodies(server: Server) -> None:
-    """Check that no body is too long, and that memory does not grow with those that try."""
+    """Check that the service refuses bodies over the limit, and that they cost a bounded amount of memory."""
     before = memory(server)
-    # One that says so is refused at once, and asked for no more.
+    # A body with a too large Content-Length is refused before the client sends it.
     with connected(server.url) as connection:
         connection.send(post(b"Expect: 100-continue\r\nContent-Length: %d\r\n" % (MAX_SIZE + 1)))
         answer = connection.receive()
         assert outcome(answer) == 413, answer
         assert b"connection: close" in answer.lower()
         assert b"The body is longer than 10485760 bytes." in answer
-    # A client that does not listen has it all sent, or what the connection takes of it, and can still read why.
+    # A client that sends its whole body without reading can read the response afterwards.
     for headers, part in {
         b"Content-Length: %d\r\n" % (MAX_SIZE + 1): b"x" * MEBIBYTE,
         CHUNKED: b"100000\r\n" + b"x" * MEBIBYTE + b"\r\n",
@@ -319,7 +321,7 @@ def check_bodies(server: Server) -> None:
             for _ in range(MAX_SIZE // MEBIBYTE + 1):
                 connection.send(part)
             assert outcome(connection.receive(until=b"bytes.")) == 413
-    # Many at once, which never end.
+    # Many clients at once, whose bodies never end.
     connections = [Connection(server.url) for _ in range(20)]
     for connection in connections:
         connection.send(post(CHUNKED))
@@ -329,18 +331,18 @@ def check_bodies(server: Server) -> None:
     for connection in connections:
         connection.close()
     assert grown < 20 * 3 * MEBIBYTE + 40 * MEBIBYTE, grown
-    # The longest that is allowed is answered by CSRF, which every body reaches.
+    # A body of the maximum size reaches the CSRF check.
     with connected(server.url, timeout=30) as connection:
         connection.send(post(b"Content-Length: %d\r\n" % MAX_SIZE, b"x" * MAX_SIZE))
         assert outcome(connection.receive(until=b"\r\n\r\n")) == 403
 
 
-def test_long_bodies(server: Server) -> None:
+def test_bodies_over_the_limit_are_refused_with_bounded_memory(server: Server) -> None:
     with stays_responsive(server):
         check_bodies(server)
 
 
-# Beginnings of requests, and the statuses with which a server may give them up; "closed" is silent.
+# The beginnings of requests, and the accepted results of the timeout; "closed" is a close without a response.
 UNFINISHED: dict[str, tuple[bytes, set[int | str]]] = {
     "nothing": (b"", {"closed"}),
     "half of HTTP/2": (b"PRI * HTTP/2.0", {400, 408, "closed"}),
@@ -352,22 +354,22 @@ UNFINISHED: dict[str, tuple[bytes, set[int | str]]] = {
     "half a body": (post(b"Content-Length: 10\r\n", b"hello"), {408}),
     "half a chunk": (post(CHUNKED, b"a\r\nhello"), {408}),
 }
-# They come byte by byte, and are never complete.
+# Requests that arrive byte by byte and never end.
 TRICKLES: dict[str, tuple[bytes, bytes, set[int | str]]] = {
     "headers": (b"GET / HTTP/1.1\r\nX-A: ", b"a", {408, "closed"}),
     "body": (post(b"Content-Length: 100\r\n"), b"a", {408}),
 }
 
 
-def check_patience(server: Server) -> None:
-    """Check that no client is waited for much longer than a service allows."""
+def check_timeouts(server: Server) -> None:
+    """Check that the service disconnects each slow client soon after its timeout."""
     slow = {case: Connection(server.url) for case in [*UNFINISHED, *TRICKLES]}
     for case, connection in slow.items():
         connection.send(UNFINISHED[case][0] if case in UNFINISHED else TRICKLES[case][0])
     with connected(server.url) as honest:
-        # One that is slow but goes on.
+        # This client is slow, but within the limits.
         honest.send(post(b"Content-Length: %d\r\n" % (25 * 30_000)))
-        deadline = time.monotonic() + BODY_TIMEOUT + 2 * PROMPT
+        deadline = time.monotonic() + BODY_TIMEOUT + 2 * RESPONSE_TIMEOUT
         sent = 0
         while time.monotonic() < deadline:
             time.sleep(1)
@@ -381,55 +383,55 @@ def check_patience(server: Server) -> None:
     for case, connection in slow.items():
         connection.socket.settimeout(0.5)
         try:
-            # After the answer to the first request, where there was one.
+            # Some cases begin with a complete request and its response.
             outcomes[case] = outcome(connection.receive().split(b'{"status": "ok"}')[-1])
         except TimeoutError:
-            outcomes[case] = "waited for"
+            outcomes[case] = "still open"
         connection.close()
     allowed = {case: each[-1] for case, each in (UNFINISHED | TRICKLES).items()}
     assert {case: outcome for case, outcome in outcomes.items() if outcome not in allowed[case]} == {}
 
 
-def test_slow_requests(server: Server) -> None:
+def test_slow_requests_time_out(server: Server) -> None:
     with stays_responsive(server):
-        check_patience(server)
+        check_timeouts(server)
 
 
-def check_crowd(server: Server, begin: bytes, most: int) -> None:
-    """Check that thousands who begin something cost little each, keep nobody out, and leave nothing behind."""
+def check_connections(server: Server, begin: bytes, max_bytes: int) -> None:
+    """Check that thousands of open connections cost little memory, block no other client, and are released."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    assert soft > CROWD + 1_000, f"`ulimit -n` is {soft} and at most {hard}: too few for {CROWD} connections"
+    assert soft > CLIENTS + 1_000, f"`ulimit -n` is {soft} and at most {hard}: too few for {CLIENTS} connections"
     grown = []
-    # What memory the first ones took, the second ones are given.
+    # The second round reuses the memory of the first one.
     for _ in range(2):
         files, before = descriptors(server), memory(server)
         with stays_responsive(server):
-            crowd = [Connection(server.url) for _ in range(CROWD)]
-            for connection in crowd:
+            connections = [Connection(server.url) for _ in range(CLIENTS)]
+            for connection in connections:
                 connection.send(begin)
             time.sleep(2)
             grown.append(memory(server) - before)
-            for connection in crowd:
+            for connection in connections:
                 connection.close()
         deadline = time.monotonic() + 2 * HEADER_TIMEOUT
         while descriptors(server) > files + 10:
-            assert time.monotonic() < deadline, f"{descriptors(server)} files are open, where there were {files}"
+            assert time.monotonic() < deadline, f"{descriptors(server)} open files, {files} before"
             time.sleep(0.2)
-    assert grown[0] / CROWD < most, f"{grown[0] / CROWD} bytes each"
+    assert grown[0] / CLIENTS < max_bytes, f"{grown[0] / CLIENTS} bytes each"
     assert grown[1] < grown[0] / 2 + 20 * MEBIBYTE, grown
 
 
 @pytest.mark.parametrize("begin", [b"", b"GET /health/live HTTP/1.1\r\nHost: loc"], ids=["idle", "half-sent"])
-def test_five_thousand_connections(server: Server, begin: bytes) -> None:
-    check_crowd(server, begin, most=40 * 1024)
+def test_5000_connections_cost_little_memory_and_are_released(server: Server, begin: bytes) -> None:
+    check_connections(server, begin, max_bytes=40 * 1024)
 
 
 def check_sessions(server: Server) -> None:
-    """Check who may do what in whose name."""
+    """Check that a login replaces the session, a logout ends it, and forged tokens and sessions are refused."""
     with Browser(server.url) as admin, Browser(server.url) as thief:
-        # A session that the thief has chosen is not the one that its owner logs in to.
+        # A login starts a new session, so a thief cannot choose its key.
         admin.get("/admin/login/")
-        admin.kept[SESSION_COOKIE] = "chosen-by-somebody-else-32-chars"
+        admin.kept[SESSION_COOKIE] = "chosen-by-the-thief".ljust(32, "x")
         before = dict(admin.kept)
         response = admin.submit("/admin/login/", username=USERNAME, password=PASSWORD)
         assert response.status_code == 302
@@ -452,7 +454,7 @@ def check_sessions(server: Server) -> None:
             thief.kept = admin.kept | {SESSION_COOKIE: identity}
             assert thief.call("/api/products/", json=product).status_code == 401, identity
 
-        # What was stolen works until its owner has logged out, and no longer.
+        # A stolen session works until its owner logs out.
         thief.kept = dict(admin.kept)
         assert thief.get("/admin/").status_code == 200
         assert admin.submit("/admin/logout/").status_code == 200
@@ -461,14 +463,14 @@ def check_sessions(server: Server) -> None:
         assert thief.call("/api/products/", json=product).status_code == 401
 
 
-# Where a login must not lead.
+# Targets to which a login must not redirect.
 ELSEWHERE = ("http://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "\t//evil.example")
-# What somebody asks for as the ID of a request, and whether it is accepted.
-IDENTITIES = {"a" * 128: True, "a" * 129: False, "a b": False, "a\tb": False, "<b>": False, "a;b": False}
+# Request IDs of a client, and whether the service accepts them.
+REQUEST_IDS = {"a" * 128: True, "a" * 129: False, "a b": False, "a\tb": False, "<b>": False, "a;b": False}
 
 
 def check_redirects_and_headers(server: Server) -> None:
-    """Check that nobody can have the service send others elsewhere, or put words into its answers and its log."""
+    """Check that a client can neither redirect other clients nor inject text into headers and the log."""
     for target in ELSEWHERE:
         with Browser(server.url) as admin:
             admin.get("/admin/login/")
@@ -476,12 +478,12 @@ def check_redirects_and_headers(server: Server) -> None:
             # Django's own default.
             assert response.headers["Location"] == "/accounts/profile/", target
     with Browser(server.url) as visitor:
-        for identity, is_accepted in IDENTITIES.items():
-            given = visitor.get("/nowhere", headers={"X-Request-ID": identity}).headers["X-Request-ID"]
-            assert (given == identity) == is_accepted, identity
+        for request_id, is_accepted in REQUEST_IDS.items():
+            returned = visitor.get("/nowhere", headers={"X-Request-ID": request_id}).headers["X-Request-ID"]
+            assert (returned == request_id) == is_accepted, request_id
         visitor.get("/nowhere%0d%0aX-Injected:%20yes%0a2026-01-01 ERROR forged")
         assert not re.search("^2026-01-01 ERROR forged", server.log, re.MULTILINE)
-        # A trusted proxy reports the scheme, but not the host.
+        # The service reads the scheme of a trusted proxy, but not the host.
         elsewhere = visitor.get("/admin/", headers={"X-Forwarded-Host": "evil.example"})
         assert elsewhere.headers["Location"] == "/admin/login/?next=/admin/"
         for scheme, is_secure in {"https": True, "http": False, "gopher": False, "https, http": False}.items():
@@ -489,12 +491,12 @@ def check_redirects_and_headers(server: Server) -> None:
             assert ("Strict-Transport-Security" in headers) == is_secure, scheme
 
 
-def test_sessions_redirects_and_headers(server: Server) -> None:
+def test_sessions_redirects_and_headers_cannot_be_forged(server: Server) -> None:
     check_sessions(server)
     check_redirects_and_headers(server)
 
 
-def test_bodies_without_a_limit_are_noticed(tmp_path: Path, redis_url: str) -> None:
+def test_body_check_fails_without_a_limit(tmp_path: Path, redis_url: str) -> None:
     limit = "REQUEST_MAX_SIZE = 10 * 1024 * 1024"
     with (
         served_broken(tmp_path, redis_url, "config/settings.py", limit, f"{limit} * 1000") as server,
@@ -503,18 +505,18 @@ def test_bodies_without_a_limit_are_noticed(tmp_path: Path, redis_url: str) -> N
         check_bodies(server)
 
 
-def test_patience_without_an_end_is_noticed(tmp_path: Path, redis_url: str) -> None:
+def test_timeout_check_fails_without_a_header_timeout(tmp_path: Path, redis_url: str) -> None:
     debug = "DEBUG = "
     with (
         served_broken(
             tmp_path, redis_url, "config/settings.py", debug, f"RUNTIME_HEADER_TIMEOUT = 1_000\n{debug}"
         ) as server,
-        pytest.raises(AssertionError, match="waited for"),
+        pytest.raises(AssertionError, match="still open"),
     ):
-        check_patience(server)
+        check_timeouts(server)
 
 
-def test_a_crowd_that_costs_too_much_is_noticed(tmp_path: Path, redis_url: str) -> None:
+def test_connection_check_fails_for_connections_that_use_100_kb(tmp_path: Path, redis_url: str) -> None:
     made = "        super().connection_made(transport)\n"
     with (
         served_broken(
@@ -522,14 +524,14 @@ def test_a_crowd_that_costs_too_much_is_noticed(tmp_path: Path, redis_url: str) 
             redis_url,
             "runtime/server/uvicorn_protocol.py",
             made,
-            f"{made}        self.much = bytearray(100_000)\n",
+            f"{made}        self.ballast = bytearray(100_000)\n",
         ) as server,
         pytest.raises(AssertionError, match="bytes each"),
     ):
-        check_crowd(server, b"", most=40 * 1024)
+        check_connections(server, b"", max_bytes=40 * 1024)
 
 
-def test_a_session_that_outlives_its_logout_is_noticed(tmp_path: Path, redis_url: str) -> None:
+def test_session_check_fails_for_a_session_that_outlives_its_logout(tmp_path: Path, redis_url: str) -> None:
     signed = 'AUTH_USER_MODEL = "accounts.User"'
     engine = f'SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"\n{signed}'
     with (

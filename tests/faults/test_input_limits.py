@@ -1,4 +1,4 @@
-"""Input that a server must neither keep nor believe: trailers, pipelined requests, and what it refuses by itself."""
+"""Input that a server must not store or trust: trailers and pipelined requests; and refusals of the server itself."""
 
 import json
 import re
@@ -21,10 +21,9 @@ from devtools.servers import Server
 from tests.support.raw_http import HOST, Connection, connected, handshake, memory, outcome
 
 MEBIBYTE = 1024 * 1024
-# Bytes that a client sends, and bytes of memory that they may cost the service.
-FLOOD = 60 * MEBIBYTE
-BOUND = 15 * MEBIBYTE
-# A view that answers the headers it has received, and one whose response a client need not read.
+FLOOD_SIZE = 60 * MEBIBYTE  # bytes that a client sends
+MAX_GROWTH = 15 * MEBIBYTE  # bytes of memory that they may cost the service
+# A view that returns the headers of its request, and a view with an endless response.
 VIEWS = f"""
 import asyncio
 
@@ -51,7 +50,7 @@ for view in (echo, flood):
     view.csrf_exempt = True
 urlpatterns = [path(f"{{view.__name__}}/", view) for view in (echo, flood)]
 """
-# A proxy that lets no client say which scheme or ID a request has.
+# A proxy that removes the scheme and the request ID of clients.
 HAPROXY = """
 defaults
     mode http
@@ -72,8 +71,8 @@ SECURITY_HEADERS = {"x-content-type-options", "x-frame-options", "referrer-polic
 
 
 @contextmanager
-def serving_views(directory: Path, redis_url: str, *, header_timeout: int = 10) -> Iterator[Server]:
-    """Serve a service on uvicorn, with VIEWS."""
+def served_with_views(directory: Path, redis_url: str, *, header_timeout: int = 10) -> Iterator[Server]:
+    """Serve a service on uvicorn with VIEWS."""
     answers = all_on() | {"use_postgres": False}
     service = render(answers, directory)
     configure(service, RUNTIME_HEADER_TIMEOUT=header_timeout)
@@ -87,20 +86,20 @@ def serving_views(directory: Path, redis_url: str, *, header_timeout: int = 10) 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, valkey: ValkeyServer) -> Iterator[Server]:
     """Serve a service for all tests of this module."""
-    with serving_views(tmp_path_factory.mktemp("service"), f"{valkey.connection_url}/0") as running:
+    with served_with_views(tmp_path_factory.mktemp("service"), f"{valkey.connection_url}/0") as running:
         yield running
 
 
-def parse(answer: bytes) -> tuple[int, dict[str, str], bytes]:
+def parse(response: bytes) -> tuple[int, dict[str, str], bytes]:
     """Return the status, the headers and the body of a response."""
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, body = response.partition(b"\r\n\r\n")
     status, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     return int(status.split(" ")[1]), headers, body
 
 
-def ask(url: str, *parts: bytes, until: bytes = b'"}') -> tuple[int, dict[str, str], bytes]:
-    """Send a request in parts, and return the response: all that comes until the connection or the body ends."""
+def send_parts(url: str, *parts: bytes, until: bytes = b'"}') -> tuple[int, dict[str, str], bytes]:
+    """Send a request in parts; return the status, the headers and the body of the response."""
     with connected(url, timeout=20) as connection:
         for part in parts:
             connection.send(part)
@@ -108,20 +107,20 @@ def ask(url: str, *parts: bytes, until: bytes = b'"}') -> tuple[int, dict[str, s
         return parse(connection.receive(until=until))
 
 
-def echoed(body: bytes) -> dict[str, Any]:
-    """Return what the view has answered."""
+def parse_echo(body: bytes) -> dict[str, Any]:
+    """Return the parsed response of the view `echo`."""
     echo: dict[str, Any] = json.loads(body)
     return echo
 
 
 def check_trailers(url: str) -> None:
-    """Check that trailers reach the application neither as headers of their request nor of the next one."""
+    """Check that trailers become headers neither of their own request nor of the next one."""
     for end in ([b"1\r\nx\r\n0\r\n" + TRAILERS + b"\r\n"], [b"1\r\nx\r\n0\r\n", TRAILERS, b"\r\n"]):
-        status, headers, body = ask(url, CHUNKED, *end, until=b'"bytes": 1}')
+        status, headers, body = send_parts(url, CHUNKED, *end, until=b'"bytes": 1}')
         assert status == 200
         assert "from-a-trailer" not in f"{headers} {body!r}"
         assert "strict-transport-security" not in headers
-        received = {name.lower() for name in echoed(body)["headers"]}
+        received = {name.lower() for name in parse_echo(body)["headers"]}
         assert not received & {"x-forwarded-proto", "x-other"}, received
 
 
@@ -129,7 +128,7 @@ def test_trailers_do_not_become_headers(server: Server) -> None:
     check_trailers(server.url)
 
 
-def test_trailers_behind_a_proxy_do_not_become_headers(server: Server, tmp_path: Path) -> None:
+def test_trailers_that_a_proxy_forwards_do_not_become_headers(server: Server, tmp_path: Path) -> None:
     port = free_port()
     config = tmp_path / "haproxy.cfg"
     config.write_text(HAPROXY.format(port=port, service=server.url.rpartition(":")[2]), encoding="utf-8")
@@ -146,14 +145,14 @@ def test_trailers_behind_a_proxy_do_not_become_headers(server: Server, tmp_path:
 
 
 def is_listening(port: int) -> bool:
-    """Tell whether a port accepts connections."""
+    """Return whether a port accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def flood(connection: Connection, part: bytes) -> None:
-    """Send FLOOD bytes, or those that the service takes before it closes the connection."""
-    for _ in range(FLOOD // len(part)):
+    """Send FLOOD_SIZE bytes, or less if the service closes the connection."""
+    for _ in range(FLOOD_SIZE // len(part)):
         if not connection.send(part):
             break
 
@@ -164,8 +163,8 @@ def test_endless_trailers_are_refused(server: Server) -> None:
         with connected(server.url, timeout=20) as connection:
             connection.send(CHUNKED + b"1\r\nx\r\n0\r\nX-B: ")
             flood(connection, part * 100)
-            assert memory(server) - before < BOUND
-            # The answer may be lost with the bytes that are still on their way.
+            assert memory(server) - before < MAX_GROWTH
+            # The reset of a connection with unread bytes may discard the response.
             assert outcome(connection.receive()) in {431, "closed"}
     with connected(server.url, timeout=20) as connection:
         connection.send(CHUNKED + b"1\r\nx\r\n0\r\nX-A: ")
@@ -174,7 +173,7 @@ def test_endless_trailers_are_refused(server: Server) -> None:
         assert outcome(connection.receive()) == 431
 
 
-def test_headers_behind_a_response_that_is_not_read_are_not_kept(server: Server) -> None:
+def test_requests_behind_an_unread_response_are_not_stored(server: Server) -> None:
     before = memory(server)
     for begin, part in {
         b"GET /echo/ HTTP/1.1\r\n": b"X-A: " + b"a" * 1_000 + b"\r\n",
@@ -189,12 +188,12 @@ def test_headers_behind_a_response_that_is_not_read_are_not_kept(server: Server)
             try:
                 flood(connection, part * 100)
             except TimeoutError:
-                # The service reads no more of it.
+                # The service has stopped reading.
                 pass
-            assert memory(server) - before < BOUND, begin
+            assert memory(server) - before < MAX_GROWTH, begin
 
 
-def test_many_small_chunks_are_a_body(server: Server) -> None:
+def test_body_of_200000_small_chunks_is_accepted(server: Server) -> None:
     count = 200_000
     with connected(server.url, timeout=60) as connection:
         connection.send(CHUNKED)
@@ -202,11 +201,11 @@ def test_many_small_chunks_are_a_body(server: Server) -> None:
             connection.send(b"1\r\nx\r\n" * (count // 200))
         connection.send(b"0\r\nX-A: b\r\n\r\n")
         status, _, body = parse(connection.receive(until=b'"bytes": 200000}'))
-    assert (status, echoed(body)["bytes"]) == (200, count)
+    assert (status, parse_echo(body)["bytes"]) == (200, count)
 
 
-def responses(connection: Connection, count: int) -> list[bytes]:
-    """Return the bodies of so many responses."""
+def receive_bodies(connection: Connection, count: int) -> list[bytes]:
+    """Return the bodies of a number of responses."""
     received = b""
     deadline = time.monotonic() + 20
     while received.count(b'"bytes"') < count:
@@ -225,22 +224,22 @@ def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
         time.sleep(0.1)
         for request in requests[10:]:
             connection.send(request)
-        answers = [echoed(body)["headers"] for body in responses(connection, len(requests))]
-    assert [headers["X-Number"] for headers in answers] == [str(number) for number in range(50)]
+        echoed = [parse_echo(body)["headers"] for body in receive_bodies(connection, len(requests))]
+    assert [headers["X-Number"] for headers in echoed] == [str(number) for number in range(50)]
 
 
-def test_an_error_does_not_interrupt_an_earlier_response(server: Server) -> None:
+def test_malformed_second_request_does_not_interrupt_the_first_response(server: Server) -> None:
     with connected(server.url, timeout=20) as connection:
         connection.send(b"GET /echo/?seconds=0.3 HTTP/1.1\r\n" + HOST + b"\r\n" + b"nonsense\r\n\r\n")
         status, headers, body = parse(connection.receive())
     assert (status, headers["connection"]) == (200, "close")
-    assert echoed(body)["bytes"] == 0
+    assert parse_echo(body)["bytes"] == 0
 
 
-def check_refusal(answer: tuple[int, dict[str, str], bytes], status: int, request_id: str | None = None) -> None:
-    """Check an error that the server makes by itself: JSON, with the security headers and an ID."""
-    got, headers, body = answer
-    assert (got, headers["content-type"]) == (status, "application/json"), answer
+def check_refusal(response: tuple[int, dict[str, str], bytes], status: int, request_id: str | None = None) -> None:
+    """Check an error response of the server itself: JSON, with the security headers and a request ID."""
+    actual, headers, body = response
+    assert (actual, headers["content-type"]) == (status, "application/json"), response
     assert set(headers) >= SECURITY_HEADERS
     assert headers["connection"] == "close"
     assert len(body) == int(headers["content-length"])
@@ -251,30 +250,30 @@ def check_refusal(answer: tuple[int, dict[str, str], bytes], status: int, reques
         assert re.fullmatch("[0-9a-f]{32}", headers["x-request-id"])
 
 
-def test_early_refusals_look_like_other_errors(tmp_path: Path, redis_url: str) -> None:
+def test_refusals_before_the_application_have_json_headers_and_request_id(tmp_path: Path, redis_url: str) -> None:
     begin = b"GET /echo/ HTTP/1.1\r\n" + HOST + b"X-Request-ID: sent\r\n"
-    with serving_views(tmp_path, redis_url, header_timeout=1) as server:
-        check_refusal(ask(server.url, b"hello\r\n\r\n"), 400)
-        check_refusal(ask(server.url, begin + b"X-A: b\r\nno colon\r\n\r\n"), 400, "sent")
-        check_refusal(ask(server.url, begin + b"X-A: " + b"a" * 70_000), 431, "sent")
-        check_refusal(ask(server.url, begin + b"X-A: b\r\n"), 408, "sent")
-        # The connection's second request has no ID of its own yet.
+    with served_with_views(tmp_path, redis_url, header_timeout=1) as server:
+        check_refusal(send_parts(server.url, b"hello\r\n\r\n"), 400)
+        check_refusal(send_parts(server.url, begin + b"X-A: b\r\nno colon\r\n\r\n"), 400, "sent")
+        check_refusal(send_parts(server.url, begin + b"X-A: " + b"a" * 70_000), 431, "sent")
+        check_refusal(send_parts(server.url, begin + b"X-A: b\r\n"), 408, "sent")
+        # The second request of the connection must not get the request ID of the first one.
         first = begin + b"\r\n"
         with connected(server.url, timeout=20) as connection:
             connection.send(first)
             connection.receive(until=b"}")
             connection.send(b"GET /ec")
-            answer = connection.receive()
-        check_refusal(parse(answer[answer.index(b"HTTP/1.1 408") :]), 408)
+            response = connection.receive()
+        check_refusal(parse(response[response.index(b"HTTP/1.1 408") :]), 408)
         sent = b"X-Request-ID: sent\r\n"
-        check_refusal(ask(server.url, handshake(headers={"Sec-WebSocket-Key": None}, extra=sent)), 400, "sent")
-        check_refusal(ask(server.url, handshake(method=b"POST", extra=sent)), 405, "sent")
-        check_refusal(ask(server.url, handshake(extra=sent + b"Content-Length: 5\r\n") + b"hello"), 400, "sent")
+        check_refusal(send_parts(server.url, handshake(headers={"Sec-WebSocket-Key": None}, extra=sent)), 400, "sent")
+        check_refusal(send_parts(server.url, handshake(method=b"POST", extra=sent)), 405, "sent")
+        check_refusal(send_parts(server.url, handshake(extra=sent + b"Content-Length: 5\r\n") + b"hello"), 400, "sent")
 
 
-def test_a_body_is_asked_for_only_when_the_headers_are_accepted(server: Server) -> None:
+def test_100_continue_is_sent_only_if_the_headers_are_accepted(server: Server) -> None:
     expecting = b"POST /echo/ HTTP/1.1\r\n" + HOST + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n"
-    status, _, _ = ask(server.url, expecting % 1_000_000_000)
+    status, _, _ = send_parts(server.url, expecting % 1_000_000_000)
     assert status == 413
     with connected(server.url, timeout=20) as connection:
         connection.send(expecting % 5)

@@ -1,4 +1,4 @@
-"""`make load` itself: that it counts what happens, and that nothing which goes wrong is lost."""
+"""`make load`: its table counts responses and all kinds of errors."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from devtools.rendering import break_source, render
 
 
 def load(tmp_path: Path, *arguments: str) -> dict[str, str]:
-    """Load a service with one fault; return the row of the table by its headings."""
+    """Run `make load` with one fault; return the row of its table by the headings."""
     output = tmp_path / "table.md"
     check_output(ROOT, "make", "--silent", "load", f"ARGS=--output {output} {' '.join(arguments)}")
     headings, _, row = [
@@ -20,19 +20,19 @@ def load(tmp_path: Path, *arguments: str) -> dict[str, str]:
     return dict(zip(headings, row, strict=True))
 
 
-def test_a_fault_is_seen(tmp_path: Path) -> None:
+def test_load_with_a_refused_database_counts_errors(tmp_path: Path) -> None:
     row = load(tmp_path, "--faults database-refused --seconds 12")
 
     assert row["fault"] == "database refused"
     assert re.search(r"\b50[03] × \d+", row["errors"])
     assert int(row["errors"].rpartition(" of ")[2]) > 100
-    # A request of one in three needs no database, or only for a moment.
+    # One request in three needs no database, or only for a moment.
     assert int(row["answers/s"]) > 0
     assert int(row["threads"]) > 4
     assert int(row["connections"]) > 0
 
 
-def test_what_is_wrong_is_counted(tmp_path: Path) -> None:
+def test_load_of_a_broken_service_counts_each_kind_of_error(tmp_path: Path) -> None:
     service = render(all_on(), tmp_path)
     broken = "return JsonResponse((await get_product(pk)).to_json())"
     break_source(service, "catalog/views/products.py", broken, "raise OSError")

@@ -18,7 +18,7 @@ from devtools.rendering import render
 
 TIMEOUT = 60  # seconds
 WAITING = re.compile(r"^Waiting for process (\d+) on \S+", re.MULTILINE)
-# The process that applies it waits for the test. A second process that applied it too would fail: the table exists.
+# The process that applies it waits for the test. A second process would fail, because the table exists.
 SLOW_MIGRATION = """
 import os, time
 from pathlib import Path
@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
 
 
 class Replica:
-    """A process that migrates: `manage.py migrate`, and what it has printed."""
+    """A running `manage.py migrate`, and its output."""
 
     def __init__(self, service: Path, name: str, environment: dict[str, str]) -> None:
         self.log = service / f"{name}.log"
@@ -58,7 +58,7 @@ class Replica:
         return self.log.read_text(encoding="utf-8")
 
     def waits_for(self) -> list[int]:
-        """Return the processes that the replica has reported to wait for."""
+        """Return the IDs of the processes for which the replica waits, from its output."""
         return [int(pid) for pid in WAITING.findall(self.output)]
 
     def finish(self) -> None:
@@ -68,7 +68,7 @@ class Replica:
 
 @contextmanager
 def replicas(service: Path, environment: dict[str, str]) -> Iterator[list[Replica]]:
-    """Hold three replicas open that migrate."""
+    """Start three replicas that migrate; kill them afterwards."""
     started = [Replica(service, f"replica-{number}", environment) for number in range(3)]
     try:
         yield started
@@ -80,7 +80,7 @@ def replicas(service: Path, environment: dict[str, str]) -> Iterator[list[Replic
 
 
 def wait_until(condition: Callable[[], bool], replicas: list[Replica]) -> None:
-    """Return as soon as a condition holds."""
+    """Wait until a condition holds. Raises AssertionError after TIMEOUT."""
     deadline = time.monotonic() + TIMEOUT
     while not condition():
         assert time.monotonic() < deadline, "\n".join(replica.output for replica in replicas)
@@ -95,7 +95,7 @@ def migrating(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dic
     environment = {"DEBUG": "true", "PYTHONUNBUFFERED": "1"}
     if request.param == "postgresql":
         environment["DATABASE_URL"] = request.getfixturevalue("database_url")
-        # As many connections to PostgreSQL as a service needs at least.
+        # The smallest pool that a service can have.
         environment["DATABASE_POOL_SIZE"] = "1"
     elif request.param == "pgbouncer":
         environment["DATABASE_URL"] = request.getfixturevalue("pgbouncer").database_url
@@ -103,7 +103,7 @@ def migrating(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, dic
     return service, environment
 
 
-def in_the_migration(service: Path, replicas: list[Replica]) -> list[Replica]:
+def replicas_in_migration(service: Path, replicas: list[Replica]) -> list[Replica]:
     """Return the replicas that have begun the slow migration."""
     pids = {int(path.name.removeprefix("started-")) for path in service.glob("started-*")}
     return [replica for replica in replicas if replica.process.pid in pids]
@@ -113,8 +113,8 @@ def test_one_replica_migrates_while_the_others_wait(migrating: tuple[Path, dict[
     service, environment = migrating
     with replicas(service, environment) as all_three:
         wait_until(lambda: sum(bool(each.waits_for()) for each in all_three) == 2, all_three)
-        wait_until(lambda: bool(in_the_migration(service, all_three)), all_three)
-        [migrates] = in_the_migration(service, all_three)
+        wait_until(lambda: bool(replicas_in_migration(service, all_three)), all_three)
+        [migrates] = replicas_in_migration(service, all_three)
         waiting = [each for each in all_three if each is not migrates]
         assert [each.waits_for() for each in waiting] == [[migrates.process.pid]] * 2
 
@@ -132,22 +132,22 @@ def test_one_replica_migrates_while_the_others_wait(migrating: tuple[Path, dict[
 
     assert "Applying catalog.0002_slow... OK" in migrates.output
     assert all("No migrations to apply." in each.output for each in waiting)
-    # Each has reported once.
+    # Each has reported only once.
     assert [len(each.waits_for()) for each in waiting] == [1, 1]
     assert not list(service.glob("*-migrate"))
 
 
-def test_another_replica_takes_over_from_one_that_is_killed(migrating: tuple[Path, dict[str, str]]) -> None:
+def test_another_replica_migrates_if_the_first_one_is_killed(migrating: tuple[Path, dict[str, str]]) -> None:
     service, environment = migrating
     with replicas(service, environment) as all_three:
         wait_until(lambda: sum(bool(each.waits_for()) for each in all_three) == 2, all_three)
-        wait_until(lambda: bool(in_the_migration(service, all_three)), all_three)
-        [killed] = in_the_migration(service, all_three)
+        wait_until(lambda: bool(replicas_in_migration(service, all_three)), all_three)
+        [killed] = replicas_in_migration(service, all_three)
         killed.process.kill()
         killed.process.wait()
         left = [each for each in all_three if each is not killed]
-        wait_until(lambda: bool(in_the_migration(service, left)), left)
-        [migrates] = in_the_migration(service, left)
+        wait_until(lambda: bool(replicas_in_migration(service, left)), left)
+        [migrates] = replicas_in_migration(service, left)
 
         (service / "proceed").touch()
         for each in left:
@@ -158,7 +158,7 @@ def test_another_replica_takes_over_from_one_that_is_killed(migrating: tuple[Pat
     assert "No migrations to apply." in waited.output
 
 
-def test_a_migration_does_not_wait_for_a_table_without_end(tmp_path: Path, database_url: str) -> None:
+def test_migration_gives_up_after_the_lock_timeout_of_a_table(tmp_path: Path, database_url: str) -> None:
     service = render(all_on(), tmp_path)
     environment = {"DEBUG": "true", "DATABASE_URL": database_url}
     migrate = [sys.executable, "manage.py", "migrate"]
@@ -172,7 +172,7 @@ def test_a_migration_does_not_wait_for_a_table_without_end(tmp_path: Path, datab
     )
 
     with psycopg.connect(database_url) as rival:
-        # As a backup or a long report does.
+        # A backup or a long report holds such a lock.
         rival.execute("SELECT FROM catalog_product")
         refused = run(service, *migrate, DATABASE_MIGRATION_LOCK_TIMEOUT="0.3", **environment)
 

@@ -1,4 +1,4 @@
-"""What a service depends on is down, hangs or is slow, and comes back: what clients are told, and that it heals."""
+"""Dependencies that are down, hang or are slow, and come back: the responses to clients, and the recovery."""
 
 import contextlib
 import re
@@ -30,11 +30,10 @@ from devtools.suppliers import suppliers
 from tests.support.contract import add_product
 from tests.support.probing import render_with_probe
 
-# Seconds: of each request, of each statement and lock, and what a busy machine may add.
+# Timeouts of a service, in seconds.
 REQUEST, STATEMENT, LOCK = 8, 2, 1
-SLACK = 5
-# Seconds that the service has to be its old self again once all is well.
-HEALING = 12
+SLACK = 5  # seconds that a busy machine may add
+RECOVERY_TIMEOUT = 12  # seconds until the service is ready after an outage
 LIMITS = {
     "REQUEST_TIMEOUT": str(REQUEST),
     "DATABASE_STATEMENT_TIMEOUT": str(STATEMENT),
@@ -47,18 +46,18 @@ LOGGED_IN = {"Cookie": f"{SESSION_COOKIE}={'x' * 32}", "Accept": "text/html"}
 
 @dataclass
 class Served:
-    """A service, and what stands between it and its database."""
+    """A running service, and the proxy in front of its database."""
 
     server: Server
     proxy: Proxy
     database_url: str
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> httpx.Response:
-        """Request a path, which must be answered within the service's own deadline."""
+        """Request a path. Raises httpx.TimeoutException if the response is later than the request timeout."""
         return httpx.get(self.server.url + path, headers=headers, timeout=REQUEST + SLACK)
 
     def many(self, path: str, times: int) -> Counter[int]:
-        """Request a path so many times at once; return how often it answered with each status."""
+        """Request a path concurrently; return the number of responses by status."""
         with (
             httpx.Client(base_url=self.server.url, timeout=REQUEST + SLACK) as client,
             ThreadPoolExecutor(times) as pool,
@@ -71,22 +70,22 @@ class Served:
         return response.status_code, response.json()["dependencies"]
 
     def check_up(self) -> None:
-        """Check that it does all it can, once it has had the time to heal."""
-        deadline = time.monotonic() + HEALING
+        """Check that the service is ready within RECOVERY_TIMEOUT, and that its database views respond."""
+        deadline = time.monotonic() + RECOVERY_TIMEOUT
         while (ready := self.ready()) != (200, UP):
             assert time.monotonic() < deadline, ready
             time.sleep(0.1)
         assert self.many("/api/products/", 20) == {200: 20}
 
     def check_down(self) -> None:
-        """Check that clients are told so, in time, and that what does without the database is as it was."""
-        with ThreadPoolExecutor(1) as waiting:
-            crowd = waiting.submit(self.many, "/api/products/", 20)
-            while not crowd.done():
+        """Check that requests for the database get 503 or 504 in time, and that other requests are served."""
+        with ThreadPoolExecutor(1) as pool:
+            statuses = pool.submit(self.many, "/api/products/", 20)
+            while not statuses.done():
                 for path in ("/health/live", "/"):
                     assert httpx.get(self.server.url + path, timeout=SLACK).status_code == 200
                 time.sleep(0.2)
-        assert set(crowd.result()) <= {503, 504}, crowd.result()
+        assert set(statuses.result()) <= {503, 504}, statuses.result()
         for path in ("/api/products/", "/api/products/export/"):
             response = self.get(path)
             assert (response.status_code, response.headers.get("Retry-After")) == (503, "5"), response.text
@@ -101,19 +100,19 @@ class Served:
 def served_behind_proxy(
     service: Path, database_url: str, redis_url: str, asgi_server: str = "uvicorn"
 ) -> Iterator[Served]:
-    """Serve a service whose database, which listens on a Unix socket, is behind a proxy; yield both."""
+    """Serve a service with a proxy in front of its database, which listens on a Unix socket; yield both."""
     name, _, socket = database_url.partition("@/")[2].partition("?host=")
     with proxied(f"{socket}/.s.PGSQL.5432") as proxy:
         url = f"postgresql://postgres:@127.0.0.1:{proxy.port}/{name}"
         with served(service, all_on(asgi_server), url, redis_url, port=None, **LIMITS) as server:
             yield Served(server, proxy, url)
-            # All of it has been provoked, and read where it matters.
+            # The test has caused all warnings, and checks the important ones.
             server.expected_log.append(server.log)
 
 
 @pytest.fixture(params=SERVERS)
 def service(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, redis_url: str) -> Iterator[Served]:
-    """Serve a service with every toggle on, and the probe, behind a proxy in front of its database."""
+    """Serve a service with the probe and every toggle on, with a proxy in front of its database."""
     answers = all_on(request.param)
     with served_behind_proxy(render_with_probe(answers, tmp_path), database_url, redis_url, request.param) as service:
         yield service
@@ -122,10 +121,10 @@ def service(request: pytest.FixtureRequest, tmp_path: Path, database_url: str, r
 only_uvicorn = pytest.mark.parametrize("service", ["uvicorn"], indirect=True)
 
 
-def test_a_database_that_goes_and_comes_back(service: Served) -> None:
+def test_service_recovers_from_each_database_outage(service: Served) -> None:
     service.check_up()
 
-    # Each connection breaks, as when the server restarts: the next request finds out, and nobody else.
+    # All connections break, as when PostgreSQL restarts. No request fails.
     service.proxy.cut()
     assert service.many("/api/products/", 20) == {200: 20}
 
@@ -133,7 +132,7 @@ def test_a_database_that_goes_and_comes_back(service: Served) -> None:
     service.check_down()
     started = time.monotonic()
     assert service.get("/api/products/").status_code == 503
-    assert time.monotonic() - started < 2, "what is refused is waited for"
+    assert time.monotonic() - started < 2, "the service waits although connections are refused"
     service.proxy.recover()
     service.check_up()
 
@@ -151,12 +150,12 @@ def test_a_database_that_goes_and_comes_back(service: Served) -> None:
 
 
 @only_uvicorn
-def test_connections_that_hang_for_ever_are_replaced(service: Served) -> None:
+def test_connections_that_hang_forever_are_replaced(service: Served) -> None:
     service.check_up()
     service.proxy.hang()
     service.check_down()
 
-    # Those that were open when the packets began to be lost never hear of anything again.
+    # The connections that were open at the beginning of the outage never receive anything again.
     service.proxy.refuse()
     service.proxy.recover()
 
@@ -164,7 +163,7 @@ def test_connections_that_hang_for_ever_are_replaced(service: Served) -> None:
 
 
 @only_uvicorn
-def test_a_statement_that_takes_too_long(service: Served) -> None:
+def test_slow_statement_is_cancelled_with_503(service: Served) -> None:
     assert service.get("/probe/query/?seconds=0.1").status_code == 200
 
     started = time.monotonic()
@@ -178,7 +177,7 @@ def test_a_statement_that_takes_too_long(service: Served) -> None:
 
 
 @only_uvicorn
-def test_a_row_that_somebody_else_has_locked(service: Served) -> None:
+def test_locked_row_gets_503_after_the_lock_timeout(service: Served) -> None:
     with Browser(service.server.url) as admin, psycopg.connect(service.database_url) as rival:
         admin.log_in()
         path = f"/api/products/{add_product(admin, name='Chair')['id']}/reserve/"
@@ -191,10 +190,12 @@ def test_a_row_that_somebody_else_has_locked(service: Served) -> None:
         assert "canceling statement due to lock timeout" in service.server.log
 
         rival.rollback()
-        assert admin.call(path, json={"quantity": 1}).json()["stock"] == 2, "of the two, one has been made"
+        assert admin.call(path, json={"quantity": 1}).json()["stock"] == 2, (
+            "the reservation that got 503 has changed the stock"
+        )
 
 
-def test_a_sqlite_that_somebody_else_has_locked(tmp_path: Path, redis_url: str) -> None:
+def test_write_to_a_locked_sqlite_gets_503_and_a_read_gets_200(tmp_path: Path, redis_url: str) -> None:
     answers = all_on() | {"use_postgres": False}
     service = render(answers, tmp_path)
     with served(service, answers, None, redis_url) as server, Browser(server.url) as admin:
@@ -203,22 +204,22 @@ def test_a_sqlite_that_somebody_else_has_locked(tmp_path: Path, redis_url: str) 
             rival.execute("BEGIN IMMEDIATE")
             response = admin.call("/api/products/", json={"name": "Chair", "price": "1"})
             assert (response.status_code, response.headers.get("Retry-After")) == (503, "5"), response.text
-            assert admin.get("/api/products/").status_code == 200, "who reads does not wait"
+            assert admin.get("/api/products/").status_code == 200, "a reader waits for the lock"
         add_product(admin, name="Chair")
         assert "Service Unavailable: /api/products/: database is locked" in server.log
 
 
 @only_uvicorn
-def test_a_request_that_waits_for_something_else(service: Served) -> None:
+def test_request_over_the_request_timeout_gets_504(service: Served) -> None:
     started = time.monotonic()
     response = service.get("/probe/sleep/?seconds=60")
 
     assert response.status_code == 504
-    assert response.headers["X-Request-ID"], "the answer has gone past no middleware"
+    assert response.headers["X-Request-ID"], "the response has not passed the middleware"
     assert REQUEST <= time.monotonic() - started < REQUEST + SLACK
 
 
-def test_a_command_may_take_its_time(tmp_path: Path, database_url: str, redis_url: str) -> None:
+def test_management_command_has_no_statement_timeout(tmp_path: Path, database_url: str, redis_url: str) -> None:
     answers = all_on()
     sleep = f"from django.db import connection; connection.cursor().execute('SELECT pg_sleep({STATEMENT + 1})')"
 
@@ -228,7 +229,7 @@ def test_a_command_may_take_its_time(tmp_path: Path, database_url: str, redis_ur
 
 @pytest.fixture
 def postgres() -> Iterator[PostgresServer]:
-    """Run a PostgreSQL that a test may kill."""
+    """Run a PostgreSQL server that a test may suspend or stop."""
     with tempfile.TemporaryDirectory() as directory:
         server = get_server(Path(directory) / "data")
         with psycopg.connect(host=socket_of(server), user="postgres", autocommit=True) as connection:
@@ -243,12 +244,12 @@ def socket_of(postgres: PostgresServer) -> str:
 
 
 def processes_of(postgres: PostgresServer) -> list[psutil.Process]:
-    """Return the processes of a server, the one that starts the others first."""
+    """Return the processes of a server. The first one is the parent."""
     first = psutil.Process(postgres.get_pid())
     return [first, *first.children(recursive=True)]
 
 
-def test_a_postgresql_that_freezes_and_one_that_crashes(
+def test_service_recovers_from_a_frozen_and_from_a_crashed_postgresql(
     tmp_path: Path, postgres: PostgresServer, redis_url: str
 ) -> None:
     url = f"postgresql://postgres:@/service?host={socket_of(postgres)}"
@@ -262,7 +263,7 @@ def test_a_postgresql_that_freezes_and_one_that_crashes(
             process.resume()
         service.check_up()
 
-        # As good as a crash: nobody's statement is waited for, and nothing is written.
+        # An immediate stop is like a crash: the server neither waits for statements nor writes a checkpoint.
         stop = ("-w", "-m", "immediate", "-D", str(postgres.pgdata), "stop")
         pgexec("pg_ctl", stop, bin_path=postgres.bin_path, user=postgres.system_user)
         service.check_down()
@@ -273,7 +274,7 @@ def test_a_postgresql_that_freezes_and_one_that_crashes(
 QUOTED = re.compile(r"\d+\.50")
 
 
-def test_suppliers_that_go_and_come_back(tmp_path: Path, database_url: str, redis_url: str) -> None:
+def test_quotes_report_errors_of_one_supplier_and_recover(tmp_path: Path, database_url: str, redis_url: str) -> None:
     answers = all_on()
     with suppliers() as urls:
         near, far = urls.split(",")[:2]
@@ -287,7 +288,7 @@ def test_suppliers_that_go_and_come_back(tmp_path: Path, database_url: str, redi
                 path = f"/api/products/{add_product(admin, name='Chair')['id']}/quotes/"
 
                 def quotes() -> tuple[str, str]:
-                    """Return what the two suppliers are said to have answered."""
+                    """Return the price or the error of each supplier."""
                     response = admin.get(path)
                     assert response.status_code == 200
                     assert admin.get("/health/live").status_code == 200
@@ -306,7 +307,7 @@ def test_suppliers_that_go_and_come_back(tmp_path: Path, database_url: str, redi
                     good, bad = quotes()
                     assert QUOTED.fullmatch(good)
                     assert bad == error
-                    # A connection that was given up may linger, half closed.
+                    # Reset connections that the service has abandoned but not closed.
                     proxy.recover()
                     proxy.cut()
                     assert all(map(QUOTED.fullmatch, quotes()))
@@ -319,20 +320,22 @@ def test_suppliers_that_go_and_come_back(tmp_path: Path, database_url: str, redi
             "runtime/requests/handler.py",
             "return await with_error_responses(request, super()._get_response_async(request))",
             "return await super()._get_response_async(request)",
-            id="nothing is answered",
+            id="no error responses",
         ),
         pytest.param(
-            "runtime/postgres/pool.py", '"connection_class": TimeoutConnection,', "", id="connections wait for ever"
+            "runtime/postgres/pool.py", '"connection_class": TimeoutConnection,', "", id="connections without timeouts"
         ),
         pytest.param(
             "catalog/views/export.py",
             "export_lines(await read_batch(after=0))",
             "export_lines([])",
-            id="a stream begins",
+            id="export starts before its first query",
         ),
     ],
 )
-def test_it_is_noticed_if(tmp_path: Path, database_url: str, redis_url: str, path: str, old: str, new: str) -> None:
+def test_outage_check_fails_for_a_broken_service(
+    tmp_path: Path, database_url: str, redis_url: str, path: str, old: str, new: str
+) -> None:
     service = render_with_probe(all_on(), tmp_path)
     break_source(service, path, old, new)
 

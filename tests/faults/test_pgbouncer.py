@@ -1,4 +1,4 @@
-"""A service behind PgBouncer in transaction mode: what works without it works through it, but for what is told."""
+"""A service behind PgBouncer in transaction mode: everything works, except for the documented limits."""
 
 import asyncio
 import json
@@ -23,11 +23,11 @@ from devtools.servers import Server
 from tests.support.contract import add_product, check_contract
 from tests.support.pgbouncer import POOL_SIZE, ROLE, PgBouncer
 
-# Clients at once, and what each of them does, in an order of its own.
+# Concurrent clients. Each sends these requests in a random order.
 CLIENTS = 60
-ERRANDS = ["list", "detail", "export", "create", "reserve", "reserve"] * 4
-# What they reserve: fewer pieces than are asked for.
-HOT, STOCK = 4, 50
+REQUESTS = ["list", "detail", "export", "create", "reserve", "reserve"] * 4
+# The products that they reserve. The stock is lower than the number of reservations.
+PRODUCTS, STOCK = 4, 50
 
 
 @pytest.fixture
@@ -37,13 +37,13 @@ def service(tmp_path: Path) -> Path:
 
 
 def django(service: Path, database_url: str, script: str, **environment: str) -> Any:
-    """Run a script in a service that is set up, and return what it has printed as JSON."""
+    """Run a script in a service after `django.setup()`; return its JSON output."""
     environment = {"DATABASE_URL": database_url, "DJANGO_SETTINGS_MODULE": "config.settings"} | environment
     prelude = "import json; import django; django.setup(); from django.db import connection\n"
     return json.loads(check_output(service, sys.executable, "-c", prelude + script, DEBUG="true", **environment))
 
 
-def test_the_services_own_tests_pass_through_it(service: Path, pgbouncer: PgBouncer) -> None:
+def test_own_tests_pass_through_pgbouncer(service: Path, pgbouncer: PgBouncer) -> None:
     check_output(
         service,
         "pytest",
@@ -58,25 +58,27 @@ def test_the_services_own_tests_pass_through_it(service: Path, pgbouncer: PgBoun
     assert transactions > 100
 
 
-def test_the_contract_is_kept_through_it(service: Path, pgbouncer: PgBouncer, redis_url: str) -> None:
+def test_service_keeps_its_contract_through_pgbouncer(service: Path, pgbouncer: PgBouncer, redis_url: str) -> None:
     with served(service, all_on(), pgbouncer.database_url, redis_url, DISABLE_SERVER_SIDE_CURSORS="true") as server:
         check_contract(server.url, all_on())
 
 
-def test_many_share_few_connections(service: Path, pgbouncer: PgBouncer, database_url: str, redis_url: str) -> None:
-    load_it(service, pgbouncer, database_url, redis_url)
+def test_many_clients_share_few_connections_to_postgresql(
+    service: Path, pgbouncer: PgBouncer, database_url: str, redis_url: str
+) -> None:
+    check_under_load(service, pgbouncer, database_url, redis_url)
 
 
-def test_without_its_lock_a_piece_would_be_sold_twice(
+def test_load_check_fails_without_a_lock_of_the_reserved_row(
     service: Path, pgbouncer: PgBouncer, database_url: str, redis_url: str
 ) -> None:
     break_source(service, "catalog/services.py", "objects.select_for_update()", "objects")
     with pytest.raises(AssertionError, match="stock"):
-        load_it(service, pgbouncer, database_url, redis_url)
+        check_under_load(service, pgbouncer, database_url, redis_url)
 
 
-def load_it(service: Path, pgbouncer: PgBouncer, database_url: str, redis_url: str) -> None:
-    """Have many clients read, write and reserve; check how many connections that took, and what is in the database."""
+def check_under_load(service: Path, pgbouncer: PgBouncer, database_url: str, redis_url: str) -> None:
+    """Check the connections and the rows of a service while many clients read, write and reserve."""
     with served(
         service,
         all_on(),
@@ -88,24 +90,24 @@ def load_it(service: Path, pgbouncer: PgBouncer, database_url: str, redis_url: s
     ) as server:
         with Browser(server.url) as admin:
             admin.log_in()
-            hot = [add_product(admin, name=f"Hot {number}", stock=STOCK)["id"] for number in range(HOT)]
+            reservable = [add_product(admin, name=f"Hot {number}", stock=STOCK)["id"] for number in range(PRODUCTS)]
             cookies = admin.kept
-        created, reserved, connections = asyncio.run(mixed_load(server, cookies, hot, pgbouncer))
+        created, reserved, connections = asyncio.run(mixed_load(server, cookies, reservable, pgbouncer))
 
-    assert connections > POOL_SIZE, "all had a connection of their own"
+    assert connections > POOL_SIZE, "the service never had more connections than PgBouncer"
     with psycopg.connect(database_url) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM catalog_product WHERE name LIKE 'New %'")]
         rows = connection.execute("SELECT id, stock FROM catalog_product WHERE name LIKE 'Hot %'")
         stock: dict[int, int] = dict(rows.fetchall())
     assert sorted(names) == sorted(created)
-    assert stock == {pk: STOCK - reserved[pk] for pk in hot}, "the stock is not what was reserved of it"
-    assert set(stock.values()) == {0}, "more was asked for than there was"
+    assert stock == {pk: STOCK - reserved[pk] for pk in reservable}, "the stock does not match the reservations"
+    assert set(stock.values()) == {0}, "the clients have not reserved all pieces"
 
 
 async def mixed_load(
-    server: Server, cookies: dict[str, str], hot: list[int], pgbouncer: PgBouncer
+    server: Server, cookies: dict[str, str], reservable: list[int], pgbouncer: PgBouncer
 ) -> tuple[list[str], Counter[int], int]:
-    """Return what was created, the pieces of each product that were reserved, and the most connections to PgBouncer."""
+    """Return the created names, the reserved pieces by product, and the most connections to PgBouncer."""
     created: list[str] = []
     reserved: Counter[int] = Counter()
     headers = {
@@ -123,16 +125,16 @@ async def mixed_load(
                 return response.status
 
         async def client(number: int) -> None:
-            chance = random.Random(number)  # noqa: S311 (the same every time)
-            for turn, errand in enumerate(chance.sample(ERRANDS, len(ERRANDS))):
-                pk = chance.choice(hot)
-                if errand == "list":
+            chance = random.Random(number)  # noqa: S311 (reproducible)
+            for turn, request in enumerate(chance.sample(REQUESTS, len(REQUESTS))):
+                pk = chance.choice(reservable)
+                if request == "list":
                     await call("GET", "/api/products/", {200})
-                elif errand == "detail":
+                elif request == "detail":
                     await call("GET", f"/api/products/{pk}/", {200})
-                elif errand == "export":
+                elif request == "export":
                     await call("GET", "/api/products/export/", {200})
-                elif errand == "create":
+                elif request == "create":
                     name = f"New {number}-{turn}"
                     await call("POST", "/api/products/", {201}, {"name": name, "price": "1.50"})
                     created.append(name)
@@ -151,12 +153,12 @@ async def mixed_load(
 
 
 def servers(pool: dict[str, Any]) -> int:
-    """Return how many connections to PostgreSQL a pool has."""
+    """Return the number of connections to PostgreSQL of a pool."""
     return sum(int(count) for name, count in pool.items() if name.startswith("sv_"))
 
 
 @pytest.mark.parametrize(("disabled", "outcome"), [("true", 5), ("false", "does not exist")])
-def test_a_server_side_cursor_is_lost_between_two_chunks(
+def test_iterator_fails_between_chunks_unless_server_side_cursors_are_off(
     service: Path, pgbouncer: PgBouncer, disabled: str, outcome: object
 ) -> None:
     script = """
@@ -169,8 +171,8 @@ call_command("migrate", verbosity=0)
 User.objects.bulk_create(User(username=f"user {number}") for number in range(5))
 users = User.objects.iterator(chunk_size=2)
 found = [next(users)]
-with psycopg.connect(os.environ["DATABASE_URL"]) as somebody_else:
-    somebody_else.execute("SELECT 1")  # whose transaction has the connection now
+with psycopg.connect(os.environ["DATABASE_URL"]) as other:
+    other.execute("SELECT 1")  # this transaction now holds the connection to PostgreSQL
     try:
         found += users
     except psycopg.errors.InvalidCursorName as error:
@@ -182,7 +184,7 @@ with psycopg.connect(os.environ["DATABASE_URL"]) as somebody_else:
     assert printed == outcome or str(outcome) in str(printed)
 
 
-def test_what_a_session_keeps_others_get(pgbouncer: PgBouncer) -> None:
+def test_session_state_leaks_to_other_clients(pgbouncer: PgBouncer) -> None:
     with psycopg.connect(pgbouncer.database_url, autocommit=True) as first:
         first.execute("SET lock_timeout = '7s'")
         first.execute("SET TIME ZONE 'Asia/Tokyo'")
@@ -201,13 +203,13 @@ def test_what_a_session_keeps_others_get(pgbouncer: PgBouncer) -> None:
         assert second.execute(held).fetchall() == [(1,)]
 
 
-def test_what_it_refuses_to_set_is_set_for_the_role(pgbouncer: PgBouncer, database_url: str) -> None:
+def test_refused_startup_parameter_can_be_set_for_the_role(pgbouncer: PgBouncer, database_url: str) -> None:
     with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter: options"):
         psycopg.connect(f"{pgbouncer.database_url}?options=-c%20statement_timeout%3D5s")
 
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute(sql.SQL("ALTER ROLE {} SET statement_timeout = '5s'").format(sql.Identifier(ROLE)))
-        # So that it opens another one.
+        # PgBouncer then opens a new connection, which has the setting.
         owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE])
     with psycopg.connect(pgbouncer.database_url) as connection:
         assert connection.execute("SHOW statement_timeout").fetchone() == ("5s",)
@@ -223,7 +225,7 @@ print(json.dumps({
     "statement_timeout": timeout, **connected.info.get_parameters(),
 }))
 """
-# What each documented option brings.
+# The effect of each documented option.
 OPTIONS: dict[str, dict[str, Any]] = {
     "host": {},
     "sslmode": {"tls": True, "sslmode": "verify-full"},
@@ -232,12 +234,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "pool": {"pool": False},
     "options": {"statement_timeout": "5s"},
 }
-# Tried without PgBouncer.
+# These are tested without PgBouncer.
 DIRECT = {"host", "options"}
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-def test_what_stands_in_the_url_is_heeded(service: Path, pgbouncer: PgBouncer, database_url: str, name: str) -> None:
+def test_documented_option_of_the_database_url_takes_effect(
+    service: Path, pgbouncer: PgBouncer, database_url: str, name: str
+) -> None:
     _, _, section = (ROOT / "docs/options.md").read_text(encoding="utf-8").partition("\n## Options in DATABASE_URL\n")
     documented = dict(re.findall(r"^\| `((\w+)=\S+)` \|", section.partition("\n## ")[0], re.MULTILINE))
     assert set(documented.values()) == set(OPTIONS)

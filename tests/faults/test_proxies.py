@@ -1,4 +1,4 @@
-"""Services behind real reverse proxies, configured as docs/proxies.md shows, and clients that pretend to be proxies."""
+"""Services behind real reverse proxies with the configuration of docs/proxies.md, and clients that forge headers."""
 
 import os
 import re
@@ -29,9 +29,9 @@ from tests.support.tls import make_certificate
 
 DOCUMENT = ROOT / "docs" / "proxies.md"
 PROXIES = ["nginx", "haproxy"]
-# The proxies connect to the service from 127.0.0.1, and clients to the proxies from here.
+# Clients connect to the proxies from this address. The proxies connect to the service from 127.0.0.1.
 CLIENT = "127.0.0.2"
-# What a view sees of a request.
+# Views that return the client that the service sees, and that stream.
 PROBE = '''
 import asyncio
 
@@ -41,7 +41,7 @@ released = asyncio.Event()
 
 
 async def whoami(request):
-    """Say what the service knows of the client."""
+    """Return the client as the service sees it."""
     forwarding = [name for name in request.headers if name.startswith(("X-Forwarded", "Forwarded", "X-Real"))]
     return JsonResponse(
         {
@@ -54,7 +54,7 @@ async def whoami(request):
 
 
 async def stream(request):
-    """Send a line, and another one on request."""
+    """Send a line, and a second one after a request for `release`."""
 
     async def lines():
         yield "first\\n"
@@ -73,7 +73,7 @@ import probe
 
 urlpatterns += [path(f"{view.__name__}/", view) for view in (probe.whoami, probe.stream, probe.release)]
 """
-# Headers of a client that claims to be another one.
+# Headers of a client that forges its address, scheme and host.
 FORGED = {
     "X-Forwarded-For": "203.0.113.7",
     "X-Forwarded-Proto": "http",
@@ -86,13 +86,13 @@ FORGED = {
 
 
 def example(language: str) -> str:
-    """Return the configuration that the document has for a proxy."""
+    """Return the configuration of a proxy in the document."""
     [found] = re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     return str(found)
 
 
 def adapt(text: str, changes: dict[str, str]) -> str:
-    """Return a configuration with its addresses and paths replaced, each of which must be there."""
+    """Return a configuration with replaced addresses and paths. Raises AssertionError if one is missing."""
     for old, new in changes.items():
         assert old in text, old
         text = text.replace(old, new)
@@ -101,7 +101,7 @@ def adapt(text: str, changes: dict[str, str]) -> str:
 
 @dataclass
 class Proxy:
-    """A proxy that runs: its two ports, and what its certificate is checked with."""
+    """A running proxy: its two ports, and the TLS context of its clients."""
 
     http_port: int
     https_port: int
@@ -113,12 +113,12 @@ class Proxy:
         return f"https://localhost:{self.https_port}"
 
     def client(self, **headers: str) -> httpx.Client:
-        """Return a client of the service that comes from an address of its own."""
+        """Return a client that connects from CLIENT."""
         transport = httpx.HTTPTransport(verify=self.context, local_address=CLIENT)
         return httpx.Client(base_url=self.origin, transport=transport, headers=headers, timeout=20)
 
     def handshake(self, origin: str, **headers: str) -> Any:
-        """Open a WebSocket from a page."""
+        """Open a WebSocket with an origin."""
         plain = socket.create_connection(("127.0.0.1", self.https_port), timeout=20, source_address=(CLIENT, 0))
         return connect(
             f"wss://localhost:{self.https_port}/ws/products/",
@@ -131,7 +131,7 @@ class Proxy:
 
 
 def command_of(name: str, folder: Path, proxy: Proxy, upstream: int) -> list[str]:
-    """Write the configuration of a proxy; return the command that runs it."""
+    """Write the configuration of a proxy; return its command."""
     config = folder / f"{name}.conf"
     if name == "haproxy":
         changes = {
@@ -160,7 +160,7 @@ def command_of(name: str, folder: Path, proxy: Proxy, upstream: int) -> list[str
 
 @contextmanager
 def proxied(name: str, folder: Path, server: Server) -> Iterator[Proxy]:
-    """Hold a proxy open in front of a service, as the document configures it."""
+    """Run a proxy in front of a service with the configuration of the document."""
     folder.mkdir()
     proxy = Proxy(free_port(), free_port(), ssl.create_default_context(cafile=make_certificate(folder, "shop")))
     command = command_of(name, folder, proxy, int(server.url.rpartition(":")[2]))
@@ -168,7 +168,7 @@ def proxied(name: str, folder: Path, server: Server) -> Iterator[Proxy]:
     try:
         deadline = time.monotonic() + 30
         with proxy.client() as client:
-            while not answers(client):
+            while not reaches_service(client):
                 assert process.poll() is None, process.returncode
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
@@ -178,16 +178,16 @@ def proxied(name: str, folder: Path, server: Server) -> Iterator[Proxy]:
         process.wait(timeout=10)
 
 
-def answers(client: httpx.Client) -> bool:
-    """Return whether the service is reached through a proxy."""
+def reaches_service(client: httpx.Client) -> bool:
+    """Return whether a client reaches the service through a proxy."""
     try:
         return client.get("/health/live").status_code == 200
     except httpx.TransportError:
         return False
 
 
-def service_of(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
-    """Render a service whose views say whom they take for their client."""
+def render_with_views(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
+    """Render a service with the views of PROBE; return its folder and its answers."""
     answers = all_on(name) | {"use_postgres": False}
     service = render(answers, folder)
     (service / "probe.py").write_text(PROBE, encoding="utf-8")
@@ -198,15 +198,15 @@ def service_of(name: str, folder: Path) -> tuple[Path, dict[str, Any]]:
 
 @pytest.fixture(params=SERVERS)
 def server_name(request: pytest.FixtureRequest) -> str:
-    """Return which server runs the service."""
+    """Return the name of the server."""
     return str(request.param)
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_a_service_behind_the_proxy_of_the_document(
+def test_service_behind_a_documented_proxy_knows_its_clients(
     name: str, server_name: str, tmp_path: Path, redis_url: str
 ) -> None:
-    service, answers = service_of(server_name, tmp_path / "service")
+    service, answers = render_with_views(server_name, tmp_path / "service")
     with (
         served(service, answers, None, redis_url, TRUSTED_PROXIES="127.0.0.1") as server,
         proxied(name, tmp_path / "proxy", server) as proxy,
@@ -243,7 +243,7 @@ def check_client(proxy: Proxy) -> None:
 
 
 def check_forgeries(proxy: Proxy) -> None:
-    """Check that nothing that a client sends changes what the service knows."""
+    """Check that forged headers of a client do not change what the service sees."""
     with proxy.client() as client:
         honest = client.get("/whoami/").json()
     with proxy.client(**FORGED, **{"X-Request-ID": "forged"}) as client:
@@ -253,7 +253,7 @@ def check_forgeries(proxy: Proxy) -> None:
 
 
 def check_login(proxy: Proxy) -> None:
-    """Check that forms work, with secure cookies, and only from pages of the proxy's scheme and port."""
+    """Check that forms work with secure cookies, and only from pages with the proxy's scheme and port."""
     with proxy.client() as client:
         for origin, status in {
             proxy.origin.replace("https", "http"): 403,
@@ -272,7 +272,7 @@ def check_login(proxy: Proxy) -> None:
 
 
 def check_bodies_and_streams(proxy: Proxy) -> None:
-    """Check that the service itself refuses long bodies, and that streams come as they are sent."""
+    """Check that the service, not the proxy, refuses long bodies, and that the proxy does not buffer streams."""
     with proxy.client() as client:
         refused = client.post("/admin/login/", content=b"x" * (10 * 1024 * 1024 + 1))
         assert refused.status_code == 413
@@ -286,7 +286,7 @@ def check_bodies_and_streams(proxy: Proxy) -> None:
 
 
 def check_sockets(proxy: Proxy) -> None:
-    """Check that WebSockets work for pages of the service, and for no others."""
+    """Check that pages of the service, and no others, can open WebSockets."""
     with proxy.handshake(proxy.origin, **FORGED) as opened:
         opened.send('{"type": "ping"}')
         assert opened.recv(timeout=20) == '{"type": "pong"}'
@@ -299,13 +299,13 @@ def check_sockets(proxy: Proxy) -> None:
 
 
 def check_access_log(server: Server) -> None:
-    """Check that every line about the requests of a client has its address."""
+    """Check that the lines of the access log have the client's address."""
     lines = re.findall(r'(\S+) - .*"\w+ (/whoami/|/ws/products/)', server.log)
     assert set(lines) == {(f"{CLIENT}:0", "/whoami/"), (f"{CLIENT}:0", "/ws/products/")}, server.log
 
 
 def whoami(server: Server, address: str) -> dict[str, Any]:
-    """Return whom the service takes for the client of a request that pretends to come from a proxy."""
+    """Return the client that the service sees for a request with forged headers from an address."""
     headers = FORGED | {"X-Forwarded-Proto": "https", "Daphne-Root-Path": "//evil.example"}
     transport = httpx.HTTPTransport(local_address=address)
     with httpx.Client(base_url=server.url, transport=transport, headers=headers) as client:
@@ -314,8 +314,10 @@ def whoami(server: Server, address: str) -> dict[str, Any]:
     return seen
 
 
-def test_only_the_proxies_that_are_named_are_believed(server_name: str, tmp_path: Path, redis_url: str) -> None:
-    service, answers = service_of(server_name, tmp_path)
+def test_forwarding_headers_are_read_only_from_trusted_proxies(
+    server_name: str, tmp_path: Path, redis_url: str
+) -> None:
+    service, answers = render_with_views(server_name, tmp_path)
     with served(service, answers, None, redis_url, TRUSTED_PROXIES="127.0.0.3,10.0.0.0/8") as server:
         host = server.url.removeprefix("http://")
         for address in ("127.0.0.1", CLIENT):
@@ -326,7 +328,7 @@ def test_only_the_proxies_that_are_named_are_believed(server_name: str, tmp_path
                 "forwarding": [],
                 "login": "/admin/login/?next=/admin/",
             }
-        # The proxy that is named is believed, but for the host.
+        # The service reads the headers of a trusted proxy, except for the host.
         assert whoami(server, "127.0.0.3") == {
             "client": "203.0.113.7",
             "scheme": "https",

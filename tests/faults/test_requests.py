@@ -1,4 +1,4 @@
-"""A request's way through the service: what its headers refuse, how long it may take, and what outlives it."""
+"""Requests with refused headers, requests over the timeout, and code that outlives its request."""
 
 import re
 import shutil
@@ -18,11 +18,9 @@ from devtools.servers import Server, processes
 from tests.support.probing import PROBE
 from tests.support.raw_http import HOST, connected, outcome
 
-# Seconds: of a request, and what a busy machine may add.
-REQUEST_TIMEOUT = 2
-SLACK = 5
-# Much longer than both.
-FOREVER = 30
+REQUEST_TIMEOUT = 2  # seconds
+SLACK = 5  # seconds that a busy machine may add
+FOREVER = 30  # seconds: much longer than both
 MAX_SIZE = 10 * 1024 * 1024
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -32,31 +30,31 @@ SECURITY_HEADERS = {
 
 
 class Probed(Server):
-    """A server with the probe, and the notes that the probe has made."""
+    """A server with the probe, and the file to which the probe writes notes."""
 
     notes: Path
 
     def wait_for_note(self, note: str) -> None:
-        """Return once the probe has made a note."""
+        """Wait until the probe has written a note. Raises AssertionError as `wait_for` does."""
         wait_for(lambda: note in self.notes.read_text(encoding="utf-8").splitlines(), note)
 
 
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    """Return once a condition holds; raise AssertionError if it does not for long."""
+def wait_for(condition: Callable[[], bool], name: str) -> None:
+    """Wait until a condition holds. Raises AssertionError with its name after 15 seconds."""
     deadline = time.monotonic() + 10 + SLACK
     while not condition():
-        assert time.monotonic() < deadline, what
+        assert time.monotonic() < deadline, name
         time.sleep(0.05)
 
 
 def wait_for_failures(server: Server, number: int) -> None:
-    """Return once so many failures of the probe are in the log."""
-    wait_for(lambda: server.log.count("ZeroDivisionError: failed late") == number, "its error is logged")
+    """Wait until a number of failures of the probe are in the log."""
+    wait_for(lambda: server.log.count("ZeroDivisionError: failed late") == number, "the error is logged")
 
 
 @contextmanager
-def probed(directory: Path, asgi_server: str, redis_url: str, *middleware: str) -> Iterator[Probed]:
-    """Serve a service on SQLite with the probe's views and, innermost, some of its middleware."""
+def served_with_probe(directory: Path, asgi_server: str, redis_url: str, *middleware: str) -> Iterator[Probed]:
+    """Serve a service on SQLite with the probe's views, and with some of its middleware innermost."""
     answers = all_on(asgi_server) | {"use_postgres": False}
     service = render(answers, directory)
     shutil.copytree(PROBE, service / "probe")
@@ -64,7 +62,7 @@ def probed(directory: Path, asgi_server: str, redis_url: str, *middleware: str) 
         urls.write('urlpatterns += [path("probe/", include("probe.requests"))]\n')
     with (service / "config" / "settings.py").open("a") as settings:
         settings.write(f"MIDDLEWARE += {[f'probe.requests.{name}' for name in middleware]}\n")
-        # One of them is synchronous, which `manage.py check` warns about.
+        # `manage.py check` warns about the synchronous one.
         settings.write('SILENCED_SYSTEM_CHECKS += ["runtime.W001"]\n')
     notes = directory / "notes"
     notes.touch()
@@ -73,19 +71,19 @@ def probed(directory: Path, asgi_server: str, redis_url: str, *middleware: str) 
         probed = Probed(server.url, server.process, server.log_file, server.expected_log)
         probed.notes = notes
         yield probed
-        # What it logs was provoked, and is read where it matters.
+        # The test has caused all warnings, and checks the important ones.
         server.expected_log.append(server.log)
 
 
 @pytest.fixture(params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path: Path, redis_url: str) -> Iterator[Probed]:
     """Serve a service with the probe."""
-    with probed(tmp_path, request.param, redis_url) as server:
+    with served_with_probe(tmp_path, request.param, redis_url) as server:
         yield server
 
 
 def lines(server: Server, words: str) -> list[str]:
-    """Return the lines of the log that have some words."""
+    """Return the lines of the log that contain some words."""
     return [line for line in server.log.splitlines() if words in line]
 
 
@@ -101,8 +99,8 @@ BODIES = [
 ]
 
 
-@pytest.mark.parametrize("leaves", [True, False], ids=["its client leaves", "its time is up"])
-def test_a_view_that_outlives_its_request_finds_its_body(server: Probed, leaves: bool) -> None:
+@pytest.mark.parametrize("disconnects", [True, False], ids=["client disconnects", "request timeout"])
+def test_view_that_outlives_its_request_can_read_the_body(server: Probed, disconnects: bool) -> None:
     for number, (kind, body, found) in enumerate(BODIES, 1):
         server.notes.write_text("", encoding="utf-8")
         head = b"POST /probe/read_late/?seconds=%d HTTP/1.1\r\n" % (REQUEST_TIMEOUT + 1)
@@ -111,7 +109,7 @@ def test_a_view_that_outlives_its_request_finds_its_body(server: Probed, leaves:
         with connected(server.url, REQUEST_TIMEOUT + SLACK) as connection:
             connection.send(head + body)
             server.wait_for_note("started")
-            if not leaves:
+            if not disconnects:
                 assert outcome(connection.receive(until=b"\r\n\r\n")) == 504
         server.wait_for_note(found)
         wait_for_failures(server, number)
@@ -123,7 +121,7 @@ def test_a_view_that_outlives_its_request_finds_its_body(server: Probed, leaves:
 
 
 def check_timeout(server: Server, path: str, **headers: str) -> None:
-    """Check that a request gets a 504, in time, once, and that the log says so once."""
+    """Check that a request gets a 504 after the timeout, with one line in the log."""
     started = time.monotonic()
     headers |= {"X-Request-ID": "too-slow"}
     before = len(lines(server, "Gateway Timeout"))
@@ -142,39 +140,39 @@ def check_timeout(server: Server, path: str, **headers: str) -> None:
 
 
 @pytest.mark.parametrize("asgi_server", SERVERS)
-def test_the_time_limit_holds_for_all_middleware(tmp_path: Path, redis_url: str, asgi_server: str) -> None:
-    with probed(tmp_path, asgi_server, redis_url, "SlowMiddleware") as server:
+def test_request_timeout_includes_the_middleware(tmp_path: Path, redis_url: str, asgi_server: str) -> None:
+    with served_with_probe(tmp_path, asgi_server, redis_url, "SlowMiddleware") as server:
         for header in ("X-Wait-Before", "X-Wait-After"):
             check_timeout(server, "/health/live", **{header: str(FOREVER)})
         assert httpx.get(f"{server.url}/health/live", headers={"X-Wait-After": "0.1"}).status_code == 200
-        # A blocking view, too: its thread is left behind.
+        # The timeout includes a blocking view, whose thread goes on.
         check_timeout(server, f"/probe/block/?seconds={REQUEST_TIMEOUT + SLACK + 3}")
         server.wait_for_note("blocked no longer")
 
 
 @pytest.mark.parametrize("asgi_server", SERVERS)
-def test_the_time_limit_holds_below_synchronous_middleware(tmp_path: Path, redis_url: str, asgi_server: str) -> None:
-    with probed(tmp_path, asgi_server, redis_url, "synchronous") as server:
+def test_request_timeout_holds_below_synchronous_middleware(tmp_path: Path, redis_url: str, asgi_server: str) -> None:
+    with served_with_probe(tmp_path, asgi_server, redis_url, "synchronous") as server:
         check_timeout(server, f"/probe/block/?seconds={REQUEST_TIMEOUT + SLACK + 3}")
         server.wait_for_note("blocked no longer")
         assert httpx.get(f"{server.url}/probe/block/?seconds=0.1").text == "done"
 
 
 @pytest.mark.parametrize("asgi_server", SERVERS)
-def test_a_request_has_room_for_any_attribute(tmp_path: Path, redis_url: str, asgi_server: str) -> None:
-    with probed(tmp_path, asgi_server, redis_url, "sets_attribute") as server:
+def test_request_attribute_of_a_middleware_is_not_overwritten(tmp_path: Path, redis_url: str, asgi_server: str) -> None:
+    with served_with_probe(tmp_path, asgi_server, redis_url, "sets_attribute") as server:
         assert httpx.get(f"{server.url}/probe/own_attribute/").json() == {"deadline": "tomorrow"}
 
 
-def test_a_task_may_query_after_its_request_has_ended(server: Probed) -> None:
+def test_task_can_query_after_its_request_has_ended(server: Probed) -> None:
     assert httpx.get(f"{server.url}/probe/start_task/").text == "started"
-    # The superuser.
-    wait_for(lambda: server.notes.read_text(encoding="utf-8") == "1 users\n" * 2, "it has counted twice")
+    # The only user is the superuser.
+    wait_for(lambda: server.notes.read_text(encoding="utf-8") == "1 users\n" * 2, "the task has counted twice")
     assert "RuntimeError" not in server.log
 
 
-def answer_to(server: Server, request: bytes) -> bytes:
-    """Return all that a server answers to a request of bytes, until it closes."""
+def response_to(server: Server, request: bytes) -> bytes:
+    """Send the bytes of a request; return the response until the server closes the connection."""
     with connected(server.url, 10) as connection:
         connection.send(request)
         return connection.receive()
@@ -183,20 +181,20 @@ def answer_to(server: Server, request: bytes) -> bytes:
 CLOSE = b"Connection: close\r\n"
 
 
-def test_hosts(server: Probed) -> None:
+def test_health_paths_accept_any_host_and_other_paths_only_allowed_hosts(server: Probed) -> None:
     live, ready = b"GET /health/live HTTP/1.1\r\n", b"GET /health/ready HTTP/1.1\r\n"
     for start in (live, ready):
         for host in (b"localhost", b"10.1.2.3:8000", b"[fd00::1]", b"evil.example", b"a_b"):
-            assert outcome(answer_to(server, start + b"Host: " + host + b"\r\n" + CLOSE + b"\r\n")) == 200, host
-        assert outcome(answer_to(server, start + CLOSE + b"\r\n")) == 400, "no Host"
-        assert outcome(answer_to(server, start + HOST + HOST + CLOSE + b"\r\n")) == 400, "two hosts"
-    assert outcome(answer_to(server, b"GET /health/live HTTP/1.0\r\n\r\n")) == 200
+            assert outcome(response_to(server, start + b"Host: " + host + b"\r\n" + CLOSE + b"\r\n")) == 200, host
+        assert outcome(response_to(server, start + CLOSE + b"\r\n")) == 400, "no Host"
+        assert outcome(response_to(server, start + HOST + HOST + CLOSE + b"\r\n")) == 400, "two Host headers"
+    assert outcome(response_to(server, b"GET /health/live HTTP/1.0\r\n\r\n")) == 200
     for path in (b"/", b"/health/livecheck", b"/health/live/", b"/api/products/"):
         request = b"GET " + path + b" HTTP/1.1\r\nHost: evil.example\r\n" + CLOSE + b"\r\n"
-        assert outcome(answer_to(server, request)) == 400, path
+        assert outcome(response_to(server, request)) == 400, path
 
 
-def test_a_request_that_its_headers_refuse_is_not_asked_for_its_body(server: Probed) -> None:
+def test_request_refused_for_its_headers_gets_no_100_continue(server: Probed) -> None:
     expect = b"Expect: 100-continue\r\nX-Request-ID: refused\r\n"
     start = b"POST /api/products/ HTTP/1.1\r\n"
     refused = {
@@ -207,7 +205,7 @@ def test_a_request_that_its_headers_refuse_is_not_asked_for_its_body(server: Pro
     }
     for name, (request, status) in refused.items():
         before = len(server.log.splitlines())
-        answer = answer_to(server, request)
+        answer = response_to(server, request)
         assert b"100 Continue" not in answer, (name, answer)
         assert outcome(answer) == status, (name, answer)
         head = answer.partition(b"\r\n\r\n")[0].decode().lower()
@@ -217,13 +215,13 @@ def test_a_request_that_its_headers_refuse_is_not_asked_for_its_body(server: Pro
         [logged] = [line for line in server.log.splitlines()[before:] if " django.request " in line]
         assert "WARNING django.request [refused] " in logged, name
         assert "/api/products/: " in logged
-    # One that is welcome is asked for it.
+    # An accepted request gets it.
     with connected(server.url, 10) as connection:
         connection.send(start + HOST + expect + b"Content-Type: text/plain\r\nContent-Length: 10\r\n\r\n")
         assert connection.receive(until=b"\r\n\r\n").startswith(b"HTTP/1.1 100 Continue")
 
 
-def test_a_late_body_is_refused_under_the_id_that_the_client_sent(server: Probed) -> None:
+def test_late_body_is_refused_with_the_request_id_of_the_client(server: Probed) -> None:
     with connected(server.url, 40) as connection:
         connection.send(b"POST / HTTP/1.1\r\n" + HOST + b"X-Request-ID: late\r\nContent-Length: 10\r\n\r\n")
         answer = connection.receive().lower()
@@ -233,8 +231,8 @@ def test_a_late_body_is_refused_under_the_id_that_the_client_sent(server: Probed
     assert lines(server, "WARNING django.request [late] Request Timeout: /: ")
 
 
-def test_a_body_that_cannot_be_stored_is_a_503(server: Probed) -> None:
-    # Files may have a megabyte, as on a disk that is full after that.
+def test_body_that_cannot_be_stored_gets_503(server: Probed) -> None:
+    # Files are limited to 1 MB, which has the effect of a full disk.
     for process in processes(server):
         process.rlimit(psutil.RLIMIT_FSIZE, (1_000_000, 1_000_000))
     size = 4_000_000

@@ -1,6 +1,6 @@
-"""Services whose processes are replaced one after the other, as a deployment does, while clients never pause.
+"""Rolling restarts under load: a deployment replaces the processes of a service one after the other.
 
-Behind HAProxy, which sends nothing twice: each request that a process does not answer is lost, and seen.
+HAProxy in front of them retries no request, so the clients see each one that a process does not answer.
 """
 
 import asyncio
@@ -33,10 +33,9 @@ from devtools.servers import Server, booted
 from tests.support.probing import PROBE
 
 CLIENTS = 8
-# Seconds between the answer to a client and its next request.
-PAUSE = 0.02
+PAUSE = 0.02  # seconds between a response and the next request of a client
 PATHS = ("/health/live", "/api/products/", "/probe/sleep/?seconds=0.05", "/api/products/export/")
-# It looks at each process five times a second, and believes what it has seen twice.
+# It checks each process five times a second. Two results in a row change its state.
 HAPROXY = """
 global
     stats socket {socket}
@@ -59,57 +58,56 @@ backend processes
     server p0 127.0.0.1:{processes[0]}
     server p1 127.0.0.1:{processes[1]}
 """
-# Seconds, several times more than it takes to notice, for a busy machine.
-DELAY = 3
+DELAY = 3  # seconds: several times longer than the health checks need, for a busy machine
 
 
 class Load:
-    """Clients that ask for one thing after another, each on a connection that it keeps, and count the answers."""
+    """Clients that send requests without a pause, each on a persistent connection, and count the results."""
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.answers: Counter[str] = Counter()
+        self.results: Counter[str] = Counter()
         self.stopped = asyncio.Event()
 
     async def run(self) -> None:
         """Send requests until stopped."""
         async with asyncio.TaskGroup() as clients:
             for number in range(CLIENTS):
-                clients.create_task(self.be_a_client(number))
+                clients.create_task(self.run_client(number))
 
-    async def be_a_client(self, number: int) -> None:
-        """Ask; nothing is asked twice."""
+    async def run_client(self, number: int) -> None:
+        """Send requests until stopped, without retries."""
         paths = itertools.islice(itertools.cycle(PATHS), number, None)
         async with httpx.AsyncClient(base_url=self.url, timeout=20) as client:
             while not self.stopped.is_set():
                 try:
-                    answer = str((await client.get(next(paths))).status_code)
+                    result = str((await client.get(next(paths))).status_code)
                 except httpx.TransportError as error:
-                    answer = f"{type(error).__name__}: {error}"
-                self.answers[answer] += 1
+                    result = f"{type(error).__name__}: {error}"
+                self.results[result] += 1
                 await asyncio.sleep(PAUSE)
 
 
-def under_load(url: str, disturb: Callable[[], None]) -> Counter[str]:
-    """Do something while clients are at it; return how often they were answered in which way."""
+def under_load(url: str, restart: Callable[[], None]) -> Counter[str]:
+    """Restart something while clients send requests; return the number of results by status or error."""
 
     async def both() -> Counter[str]:
         load = Load(url)
         running = asyncio.create_task(load.run())
         try:
             await asyncio.sleep(1)
-            await asyncio.to_thread(disturb)
+            await asyncio.to_thread(restart)
             await asyncio.sleep(1)
         finally:
             load.stopped.set()
             await running
-        return load.answers
+        return load.results
 
     return asyncio.run(both())
 
 
 class Deployment:
-    """A service in two processes behind a balancer. How each exits, and what it has logged, is checked when it ends."""
+    """Two processes of a service behind a load balancer. `booted` checks the exit status and the log of each."""
 
     def __init__(self, service: Path, answers: Answers, delay: float) -> None:
         self.environment = production_environment(answers, None, None) | {
@@ -118,46 +116,46 @@ class Deployment:
         }
         admin = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
         check_output(service, sys.executable, PREPARE, **self.environment, **admin)
-        # Each has a folder of its own, for its log.
+        # One folder per process, because each writes a log.
         self.folders = [shutil.copytree(service, service.with_name(f"process{number}")) for number in range(2)]
         self.ports = [free_port(), free_port()]
         self.port = free_port()
-        # Not in the service: the path of a socket must be short.
+        # Not in the service's folder, because the path of a Unix socket must be short.
         self.folder = tempfile.TemporaryDirectory()
         self.socket = Path(self.folder.name) / "haproxy.sock"
-        self.lives: list[ExitStack] = [ExitStack(), ExitStack()]
+        self.processes: list[ExitStack] = [ExitStack(), ExitStack()]
 
     @property
     def url(self) -> str:
-        """Where the balancer is."""
+        """The URL of the load balancer."""
         return f"http://localhost:{self.port}"
 
     def start(self, number: int) -> None:
         """Start one of the processes."""
         command = shlex.split(make_commands(self.folders[number], "serve", PORT=self.ports[number])[-1])
         process = booted(self.folders[number], "env", *command, port=self.ports[number], **self.environment)
-        self.lives[number].enter_context(process)
+        self.processes[number].enter_context(process)
 
     def replace(self, number: int) -> None:
-        """Stop one of the processes, and start it anew; return when the balancer knows it again."""
-        self.lives[number].close()
+        """Restart one of the processes, and wait until the load balancer sends it requests."""
+        self.processes[number].close()
         self.start(number)
         self.wait_until_balanced()
 
     def replace_each_twice(self) -> None:
-        """Deploy twice."""
+        """Replace each process twice, as two deployments do."""
         for number in (0, 1, 0, 1):
             self.replace(number)
 
     def wait_until_balanced(self) -> None:
-        """Return once the balancer sends requests to both processes; raise AssertionError after 20 seconds."""
+        """Wait until the load balancer sends requests to both processes. Raises AssertionError after 20 seconds."""
         deadline = time.monotonic() + 20
         while self.states() != ["UP", "UP"]:
             assert time.monotonic() < deadline, self.states()
             time.sleep(0.1)
 
     def states(self) -> list[str]:
-        """Return what the balancer thinks of the processes."""
+        """Return the states of the processes in the load balancer."""
         with socket.socket(socket.AF_UNIX) as control:
             control.connect(str(self.socket))
             control.sendall(b"show stat\n")
@@ -167,10 +165,10 @@ class Deployment:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Hold both processes and the balancer open."""
+        """Run both processes and the load balancer."""
         config = self.socket.with_suffix(".cfg")
         config.write_text(HAPROXY.format(socket=self.socket, port=self.port, processes=self.ports), encoding="utf-8")
-        with self.folder, self.lives[0], self.lives[1]:
+        with self.folder, self.processes[0], self.processes[1]:
             self.start(0)
             self.start(1)
             balancer = subprocess.Popen(["haproxy", "-db", "-f", str(config)])
@@ -183,8 +181,8 @@ class Deployment:
                 balancer.wait(timeout=10)
 
 
-def service_of(name: str, directory: Path) -> tuple[Path, Answers]:
-    """Render a service with views to call."""
+def render_for_load(name: str, directory: Path) -> tuple[Path, Answers]:
+    """Render a service with the views of PATHS; return its folder and its answers."""
     answers = all_off(name) | {"use_async_views": True}
     service = render(answers, directory)
     shutil.copytree(PROBE, service / "probe")
@@ -194,28 +192,28 @@ def service_of(name: str, directory: Path) -> tuple[Path, Answers]:
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_rolling_restart_loses_no_request(name: str, tmp_path: Path) -> None:
-    deployment = Deployment(*service_of(name, tmp_path), delay=DELAY)
+def test_rolling_restart_loses_no_request(name: str, tmp_path: Path) -> None:
+    deployment = Deployment(*render_for_load(name, tmp_path), delay=DELAY)
     with deployment.running():
-        answers = under_load(deployment.url, deployment.replace_each_twice)
-    assert set(answers) == {"200"}, answers
-    assert answers.total() > 1_000
+        results = under_load(deployment.url, deployment.replace_each_twice)
+    assert set(results) == {"200"}, results
+    assert results.total() > 1_000
 
 
-@pytest.mark.parametrize(("delay", "ready"), [(0, True), (DELAY, False)], ids=["no delay", "ready to the last"])
-def test_requests_that_are_lost_are_noticed(delay: float, ready: bool, tmp_path: Path) -> None:
-    service, answers = service_of("uvicorn", tmp_path)
+@pytest.mark.parametrize(("delay", "ready"), [(0, True), (DELAY, False)], ids=["no delay", "ready until the end"])
+def test_rolling_restart_loses_requests_without_a_drain(delay: float, ready: bool, tmp_path: Path) -> None:
+    service, answers = render_for_load("uvicorn", tmp_path)
     if not ready:
         break_source(service, "runtime/requests/health.py", ".draining.is_set()", ".deadline_passed.is_set()")
     deployment = Deployment(service, answers, delay=delay)
     with deployment.running():
-        answered = under_load(deployment.url, deployment.replace_each_twice)
-    assert answered["503"] > 0, answered
+        results = under_load(deployment.url, deployment.replace_each_twice)
+    assert results["503"] > 0, results
 
 
 @pytest.mark.parametrize("name", ["uvicorn", "granian"])
-def test_new_workers_take_over_from_old_ones(name: str, tmp_path: Path) -> None:
-    service, answers = service_of(name, tmp_path)
+def test_reload_of_the_workers_loses_no_request(name: str, tmp_path: Path) -> None:
+    service, answers = render_for_load(name, tmp_path)
     environment = production_environment(answers, None, None) | {"SHUTDOWN_DELAY": f"{DELAY}", "WEB_CONCURRENCY": "2"}
     admin = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
     check_output(service, sys.executable, PREPARE, **environment, **admin)
@@ -231,15 +229,15 @@ def test_new_workers_take_over_from_old_ones(name: str, tmp_path: Path) -> None:
             time.sleep(0.2)
 
     with booted(service, "env", *command, port=port, **environment) as server:
-        answered = under_load(server.url, lambda: replace_workers(server))
-    assert set(answered) == {"200"}, answered
+        results = under_load(server.url, lambda: replace_workers(server))
+    assert set(results) == {"200"}, results
 
 
 def workers(server: Server) -> set[int]:
-    """Return the processes that a server has started, but for one of Python's own."""
+    """Return the IDs of the worker processes of a server, without Python's resource tracker."""
     started = set()
     for child in psutil.Process(server.process.pid).children():
-        with suppress(psutil.NoSuchProcess):  # it has just ended
+        with suppress(psutil.NoSuchProcess):  # the process has just ended
             if "resource_tracker" not in " ".join(child.cmdline()):
                 started.add(child.pid)
     return started

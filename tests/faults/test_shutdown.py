@@ -1,4 +1,4 @@
-"""Services that are told to stop while clients are at it: who finishes, who is told, who is cut off."""
+"""Graceful shutdown with active clients: requests finish, streams and sockets are notified, others are cut off."""
 
 import asyncio
 import os
@@ -20,9 +20,8 @@ from devtools.rendering import break_source
 from devtools.servers import Server
 from tests.support.probing import render_with_probe
 
-# Seconds within which a machine that is busy gets round to something.
-PATIENCE = 8
-RESTART = 1012
+STOP_TIMEOUT = 8  # seconds beyond the expected duration, for a busy machine
+SERVICE_RESTART = 1012  # close code
 
 each_server = pytest.mark.parametrize("name", SERVERS)
 in_processes = pytest.mark.parametrize(
@@ -34,36 +33,36 @@ in_processes = pytest.mark.parametrize(
 def serving(
     service: Path, name: str, redis_url: str, delay: float = 0, grace: float = 10, processes: int = 1
 ) -> Iterator[Server]:
-    """Serve a service with the probe. Fails in the end if it logs anything alarming or exits with an error."""
-    timetable = {"SHUTDOWN_DELAY": f"{delay}", "SHUTDOWN_GRACE": f"{grace}", "WEB_CONCURRENCY": f"{processes}"}
+    """Serve a service with the probe and the timeouts of a shutdown. Raises AssertionError as `served` does."""
+    timeouts = {"SHUTDOWN_DELAY": f"{delay}", "SHUTDOWN_GRACE": f"{grace}", "WEB_CONCURRENCY": f"{processes}"}
     answers = all_on(name) | {"use_postgres": False}
-    with served(service, answers, None, redis_url, port=None, **timetable) as server:
+    with served(service, answers, None, redis_url, port=None, **timeouts) as server:
         yield server
 
 
 @pytest.fixture
 def service(name: str, tmp_path: Path) -> Path:
-    """Return a service with nearly every toggle on, and the probe."""
+    """Return a service with the probe, and every toggle on except for PostgreSQL."""
     return render_with_probe(all_on(name) | {"use_postgres": False}, tmp_path)
 
 
 @asynccontextmanager
 async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
-    """Open as many connections as there are requests at once, and keep them where the service does."""
+    """Open a client session without a limit of connections, which it keeps alive."""
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(server.url, connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
         yield session
 
 
 async def read(session: aiohttp.ClientSession, path: str) -> bytes:
-    """Return the whole body of what a path answers."""
+    """Return the whole body of a response with status 200."""
     async with session.get(path) as response:
         assert response.status == 200
         return await response.read()
 
 
-async def closed_with(server: Server) -> int | None:
-    """Open a socket, wait until it is closed, and return the code that the service has sent."""
+async def close_code(server: Server) -> int | None:
+    """Open a socket, wait until the service closes it, and return the close code."""
     url = f"{server.url.replace('http', 'ws')}/ws/products/"
     async with connect(url, origin=Origin(server.url), ping_interval=None) as socket:
         try:
@@ -73,8 +72,8 @@ async def closed_with(server: Server) -> int | None:
     raise AssertionError
 
 
-async def ended(server: Server, within: float) -> float:
-    """Wait until a server's process has ended; return how many seconds it took."""
+async def wait_for_exit(server: Server, within: float) -> float:
+    """Wait until a server's process has exited; return the seconds. Raises AssertionError after `within` seconds."""
     started = time.monotonic()
     while server.process.poll() is None:
         assert time.monotonic() - started < within, f"has not stopped:\n{server.log}"
@@ -82,97 +81,97 @@ async def ended(server: Server, within: float) -> float:
     return time.monotonic() - started
 
 
-async def stop_politely(server: Server, delay: float, sent: signal.Signals = signal.SIGTERM) -> None:
-    """Tell a server to stop while each kind of client is at it, and check what becomes of them."""
+async def check_graceful_shutdown(server: Server, delay: float, sent: signal.Signals = signal.SIGTERM) -> None:
+    """Stop a server with active requests, streams and sockets, and check that each of them ends as documented."""
     async with client(server) as session, asyncio.TaskGroup() as clients:
         slow = clients.create_task(read(session, f"/probe/sleep/?seconds={delay + 2}"))
         lines = int((delay + 2) * 20)
         stream = clients.create_task(read(session, f"/probe/stream/?lines={lines}"))
         endless = clients.create_task(read(session, "/probe/endless/"))
-        sockets = [clients.create_task(closed_with(server)) for _ in range(4)]
+        sockets = [clients.create_task(close_code(server)) for _ in range(4)]
         await asyncio.sleep(1)
 
         os.kill(server.process.pid, sent)
         await asyncio.sleep(delay / 2)
         if delay and sent is signal.SIGTERM:
-            # Nobody else need know yet.
+            # During the drain, only the load balancer is notified.
             assert not any(task.done() for task in (slow, stream, endless, *sockets))
             for _ in range(5):
                 async with session.get("/health/ready") as response:
                     assert (response.status, await response.json()) == (503, {"status": "stopping"})
                 async with session.get("/api/products/") as response:
                     assert (response.status, response.headers["Connection"]) == (200, "close")
-        await ended(server, within=delay + 2 + PATIENCE)
+        await wait_for_exit(server, within=delay + 2 + STOP_TIMEOUT)
     assert await slow == b"{}"
     assert await stream == b"tick\n" * lines
     assert set((await endless).splitlines()) == {b"tick"}
-    assert [await socket for socket in sockets] == [RESTART] * 4
+    assert [await socket for socket in sockets] == [SERVICE_RESTART] * 4
 
 
 @in_processes
-def test_requests_finish_and_streams_and_sockets_are_told(
+def test_sigterm_finishes_requests_and_notifies_streams_and_sockets(
     service: Path, name: str, redis_url: str, processes: int
 ) -> None:
     with serving(service, name, redis_url, delay=2, processes=processes) as server:
-        asyncio.run(stop_politely(server, delay=2))
+        asyncio.run(check_graceful_shutdown(server, delay=2))
 
 
 @in_processes
-def test_an_interrupt_skips_the_delay(service: Path, name: str, redis_url: str, processes: int) -> None:
+def test_sigint_of_the_parent_skips_the_delay(service: Path, name: str, redis_url: str, processes: int) -> None:
     with serving(service, name, redis_url, delay=60, processes=processes) as server:
-        asyncio.run(stop_politely(server, delay=0, sent=signal.SIGINT))
+        asyncio.run(check_graceful_shutdown(server, delay=0, sent=signal.SIGINT))
 
 
 @in_processes
-def test_an_interrupt_of_a_terminal_does_too(service: Path, name: str, redis_url: str, processes: int) -> None:
+def test_sigint_of_the_process_group_skips_the_delay(service: Path, name: str, redis_url: str, processes: int) -> None:
     async def interrupt(server: Server) -> None:
         async with client(server) as session, asyncio.TaskGroup() as clients:
             slow = clients.create_task(read(session, "/probe/sleep/?seconds=2"))
-            socket = clients.create_task(closed_with(server))
+            socket = clients.create_task(close_code(server))
             await asyncio.sleep(1)
             os.killpg(server.process.pid, signal.SIGINT)
-            await ended(server, within=PATIENCE)
-        assert (await slow, await socket) == (b"{}", RESTART)
+            await wait_for_exit(server, within=STOP_TIMEOUT)
+        assert (await slow, await socket) == (b"{}", SERVICE_RESTART)
 
     with serving(service, name, redis_url, delay=60, processes=processes) as server:
         asyncio.run(interrupt(server))
 
 
 @in_processes
-def test_a_second_signal_skips_the_delay_and_a_third_the_grace(
+def test_second_sigterm_skips_the_delay_and_third_the_grace_period(
     service: Path, name: str, redis_url: str, processes: int
 ) -> None:
-    async def insist(server: Server) -> None:
+    async def send_three_signals(server: Server) -> None:
         async with client(server) as session:
             stream = asyncio.create_task(read(session, "/probe/stream/?lines=inf"))
-            socket = asyncio.create_task(closed_with(server))
+            socket = asyncio.create_task(close_code(server))
             await asyncio.sleep(1)
             server.process.terminate()
             await asyncio.sleep(3)
             assert not socket.done()
             server.process.terminate()
-            assert await asyncio.wait_for(socket, PATIENCE) == RESTART
+            assert await asyncio.wait_for(socket, STOP_TIMEOUT) == SERVICE_RESTART
             await asyncio.sleep(3)
             assert not stream.done()
             server.process.terminate()
-            await ended(server, within=PATIENCE)
+            await wait_for_exit(server, within=STOP_TIMEOUT)
             with pytest.raises(aiohttp.ClientPayloadError):
                 await stream
 
     with serving(service, name, redis_url, delay=60, grace=60, processes=processes) as server:
-        asyncio.run(insist(server))
+        asyncio.run(send_three_signals(server))
 
 
-async def cut_off(server: Server, grace: float) -> None:
-    """Tell a server to stop while clients are at what does not end, and check that it stops all the same."""
+async def check_cut_off(server: Server, grace: float) -> None:
+    """Stop a server with requests that do not end, and check that it cuts them off after the grace period."""
     async with client(server) as session:
         stream = asyncio.create_task(read(session, "/probe/stream/?lines=inf"))
         sleeper = asyncio.create_task(read(session, "/probe/sleep/?seconds=60"))
-        # A client that reads nothing of what it is sent.
+        # This client reads nothing of its response.
         async with session.get("/probe/flood/"):
             await asyncio.sleep(1)
             server.process.terminate()
-            took = await ended(server, within=grace + PATIENCE)
+            took = await wait_for_exit(server, within=grace + STOP_TIMEOUT)
         assert took > grace - 1
         with pytest.raises(aiohttp.ClientPayloadError):
             await stream
@@ -181,13 +180,15 @@ async def cut_off(server: Server, grace: float) -> None:
 
 
 @in_processes
-def test_what_does_not_finish_in_time_is_cut_off(service: Path, name: str, redis_url: str, processes: int) -> None:
+def test_requests_are_cut_off_after_the_grace_period(service: Path, name: str, redis_url: str, processes: int) -> None:
     with serving(service, name, redis_url, grace=3, processes=processes) as server:
-        asyncio.run(cut_off(server, grace=3))
+        asyncio.run(check_cut_off(server, grace=3))
 
 
 @pytest.mark.parametrize(("name", "processes"), [("uvicorn", 1), ("uvicorn", 2), ("granian", 2), ("daphne", 1)])
-def test_a_resource_that_cannot_be_opened_is_an_error(service: Path, name: str, redis_url: str, processes: int) -> None:
+def test_server_exits_with_an_error_if_a_resource_cannot_be_opened(
+    service: Path, name: str, redis_url: str, processes: int
+) -> None:
     broken = '    raise OSError("broken")\n    if True:'
     break_source(service, "runtime/development/watchdog.py", "    if not settings.DEBUG:", broken)
     with (
@@ -208,17 +209,21 @@ def test_a_resource_that_cannot_be_opened_is_an_error(service: Path, name: str, 
             id="listeners are not notified",
         ),
         pytest.param(
-            "uvicorn", "runtime/requests/health.py", ".draining.is", ".deadline_passed.is", id="ready to the last"
+            "uvicorn", "runtime/requests/health.py", ".draining.is", ".deadline_passed.is", id="ready until the end"
         ),
         pytest.param(
-            "uvicorn", "runtime/requests/handler.py", ".draining.is", ".deadline_passed.is", id="connections stay"
+            "uvicorn",
+            "runtime/requests/handler.py",
+            ".draining.is",
+            ".deadline_passed.is",
+            id="connections are kept alive",
         ),
         pytest.param(
             "uvicorn", "runtime/server/uvicorn.py", "await super().shutdown(sockets)", "return", id="requests are cut"
         ),
     ],
 )
-def test_an_impolite_service_is_noticed(
+def test_shutdown_check_fails_for_a_broken_service(
     service: Path, name: str, redis_url: str, path: str, old: str, new: str
 ) -> None:
     break_source(service, path, old, new)
@@ -226,4 +231,4 @@ def test_an_impolite_service_is_noticed(
         pytest.raises((AssertionError, ExceptionGroup)),
         serving(service, name, redis_url, delay=2, grace=4) as server,
     ):
-        asyncio.run(stop_politely(server, delay=2))
+        asyncio.run(check_graceful_shutdown(server, delay=2))

@@ -1,4 +1,4 @@
-"""Clients that stop reading a response: they are disconnected, and the application stops making the response."""
+"""Clients that stop reading a response: the server disconnects them, and the application stops its stream."""
 
 import re
 import socket
@@ -16,12 +16,11 @@ from devtools.production import served
 from devtools.rendering import break_source, render
 from devtools.servers import Server, processes
 
-# Seconds that the service is set to, and seconds in which it must have acted on a busy machine.
-WRITE_TIMEOUT = 1.0
-DEADLINE = 15.0
+WRITE_TIMEOUT = 1.0  # seconds, of the service
+TIMEOUT = 15.0  # seconds, for a busy machine
 MEBIBYTE = 1024 * 1024
 PLAIN_SIZE = 20 * MEBIBYTE
-# Two views with long responses, and one that needs a thread. `flood` holds a thread, and notes its end in a file.
+# Two views with long responses, and one that needs a thread. `flood` holds a thread, and writes its end to a file.
 VIEWS = f"""
 import asyncio
 from pathlib import Path
@@ -61,8 +60,8 @@ on_each_server = pytest.mark.parametrize("name", ["uvicorn", "granian"])
 
 
 @contextmanager
-def serving_floods(name: str, directory: Path, *, timeout: float = WRITE_TIMEOUT) -> Iterator[tuple[Server, Path]]:
-    """Serve a service with two threads and with VIEWS; yield it, and the folder it runs in."""
+def served_with_floods(name: str, directory: Path, *, timeout: float = WRITE_TIMEOUT) -> Iterator[tuple[Server, Path]]:
+    """Serve a service with VIEWS and two threads; yield its server and its folder."""
     answers = all_off(name)
     service = render(answers, directory)
     break_source(service, "config/settings.py", "MAX_THREADS = 20", "MAX_THREADS = 2")
@@ -74,16 +73,16 @@ def serving_floods(name: str, directory: Path, *, timeout: float = WRITE_TIMEOUT
         urls.write('\nfrom django.urls import include\nurlpatterns += [path("", include("floods"))]\n')
     with served(service, answers, None, None) as server:
         yield server, service
-        # granian tells of each message to a client that has gone.
+        # granian logs each message to a client that has disconnected.
         server.expected_log += re.findall(r".*\[INFO\] ASGI transport error: .*", server.log)
 
 
-def client_of(server: Server, request: bytes) -> socket.socket:
-    """Return a connection whose client has read the beginning of the response to a request."""
+def connect_and_stop_reading(server: Server, request: bytes) -> socket.socket:
+    """Return a connection whose client has read only the beginning of a response."""
     client = socket.socket()
-    # The kernel keeps little of what the client does not read.
+    # A small receive buffer, so that the kernel stores little of the response.
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-    client.settimeout(DEADLINE)
+    client.settimeout(TIMEOUT)
     client.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
     client.sendall(request)
     assert b" 200 OK" in client.recv(1_024)
@@ -91,12 +90,12 @@ def client_of(server: Server, request: bytes) -> socket.socket:
 
 
 def get(path: str, headers: str = "") -> bytes:
-    """Return a request."""
+    """Return a GET request."""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n".encode()
 
 
 def connections(server: Server) -> int:
-    """Return how many connections of clients a server's processes have."""
+    """Return the number of connections of a server with clients."""
     port = int(server.url.rpartition(":")[2])
     count = 0
     for process in processes(server):
@@ -105,26 +104,29 @@ def connections(server: Server) -> int:
     return count
 
 
-def wait_until(condition: str, server: Server, service: Path, *, closed: int = 0) -> None:
-    """Return once the server has no connections, and as many streams are closed; raise AssertionError at the end."""
-    deadline = time.monotonic() + DEADLINE
+def wait_until_disconnected(clients: str, server: Server, service: Path, *, closed: int = 0) -> None:
+    """Wait until the server has no connections and has closed a number of streams.
+
+    Raises AssertionError with the description of the clients after TIMEOUT.
+    """
+    deadline = time.monotonic() + TIMEOUT
     while True:
         notes = service / "closed"
         lines = len(notes.read_text().splitlines()) if notes.exists() else 0
         count = connections(server)
         if not count and lines >= closed:
             return
-        assert time.monotonic() < deadline, f"{condition}: {count} connections, {lines} streams closed"
+        assert time.monotonic() < deadline, f"{clients}: {count} connections, {lines} streams closed"
         time.sleep(0.1)
 
 
 @on_each_server
-def test_a_client_that_stops_reading_a_stream_is_disconnected(name: str, tmp_path: Path) -> None:
-    with serving_floods(name, tmp_path) as (server, service):
-        clients = [client_of(server, get("/flood/")) for _ in range(2)]
-        wait_until("streams", server, service, closed=2)
-        # The two threads are free again.
-        assert httpx.get(f"{server.url}/query/", timeout=DEADLINE).json() == {"users": 1}
+def test_client_that_stops_reading_a_stream_is_disconnected(name: str, tmp_path: Path) -> None:
+    with served_with_floods(name, tmp_path) as (server, service):
+        clients = [connect_and_stop_reading(server, get("/flood/")) for _ in range(2)]
+        wait_until_disconnected("streams", server, service, closed=2)
+        # The two threads are available again.
+        assert httpx.get(f"{server.url}/query/", timeout=TIMEOUT).json() == {"users": 1}
         for client in clients:
             # The client sees that the response is not complete.
             with suppress(ConnectionResetError):
@@ -135,30 +137,31 @@ def test_a_client_that_stops_reading_a_stream_is_disconnected(name: str, tmp_pat
 
 @on_each_server
 @pytest.mark.parametrize("headers", ["", "Connection: close\r\n"], ids=["keep-alive", "close"])
-def test_a_client_that_stops_reading_a_complete_response_is_disconnected(
-    name: str, headers: str, tmp_path: Path
-) -> None:
-    with serving_floods(name, tmp_path) as (server, service), closing(client_of(server, get("/plain/", headers))):
-        wait_until("complete responses", server, service)
+def test_client_that_stops_reading_a_complete_response_is_disconnected(name: str, headers: str, tmp_path: Path) -> None:
+    with (
+        served_with_floods(name, tmp_path) as (server, service),
+        closing(connect_and_stop_reading(server, get("/plain/", headers))),
+    ):
+        wait_until_disconnected("complete responses", server, service)
 
 
 @on_each_server
-def test_a_client_that_pipelines_and_stops_reading_is_disconnected(name: str, tmp_path: Path) -> None:
-    with serving_floods(name, tmp_path) as (server, service):
-        with closing(client_of(server, get("/flood/") + get("/plain/"))):
-            wait_until("pipelined requests", server, service, closed=1)
-        # The application is told too when such a client leaves by itself.
-        client_of(server, get("/flood/") + get("/plain/")).close()
-        wait_until("a client that left", server, service, closed=2)
+def test_client_that_pipelines_and_stops_reading_is_disconnected(name: str, tmp_path: Path) -> None:
+    with served_with_floods(name, tmp_path) as (server, service):
+        with closing(connect_and_stop_reading(server, get("/flood/") + get("/plain/"))):
+            wait_until_disconnected("pipelined requests", server, service, closed=1)
+        # The application is also notified when such a client disconnects.
+        connect_and_stop_reading(server, get("/flood/") + get("/plain/")).close()
+        wait_until_disconnected("a client that left", server, service, closed=2)
 
 
 @on_each_server
-def test_a_client_that_reads_slowly_gets_the_whole_response(name: str, tmp_path: Path) -> None:
-    with serving_floods(name, tmp_path) as (server, _):
-        with closing(client_of(server, get("/plain/", "Connection: close\r\n"))) as client:
+def test_client_that_reads_slowly_gets_the_whole_response(name: str, tmp_path: Path) -> None:
+    with served_with_floods(name, tmp_path) as (server, _):
+        with closing(connect_and_stop_reading(server, get("/plain/", "Connection: close\r\n"))) as client:
             read = 0
             started = time.monotonic()
-            # The buffers of the kernel are so large that the server itself can write only every few seconds.
+            # The buffers of the kernel are large, so the server can write only every few seconds.
             while time.monotonic() - started < 8 * WRITE_TIMEOUT:
                 time.sleep(0.05)
                 read += len(client.recv(16_384))
@@ -168,10 +171,10 @@ def test_a_client_that_reads_slowly_gets_the_whole_response(name: str, tmp_path:
         assert PLAIN_SIZE - 1_024 <= read <= PLAIN_SIZE
 
 
-def test_a_service_without_a_write_timeout_is_noticed(tmp_path: Path) -> None:
+def test_disconnect_check_fails_without_a_write_timeout(tmp_path: Path) -> None:
     with (
-        serving_floods("uvicorn", tmp_path, timeout=1_000.0) as (server, service),
-        closing(client_of(server, get("/plain/"))),
+        served_with_floods("uvicorn", tmp_path, timeout=1_000.0) as (server, service),
+        closing(connect_and_stop_reading(server, get("/plain/"))),
         pytest.raises(AssertionError, match="1 connections"),
     ):
-        wait_until("complete responses", server, service)
+        wait_until_disconnected("complete responses", server, service)
