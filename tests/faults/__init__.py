@@ -1,1 +1,1 @@
-"""Faults: what takes long, run by `make faults`."""
+"""Slow tests of outages, restarts and hostile clients. `make faults` runs them."""

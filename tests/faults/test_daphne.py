@@ -257,7 +257,7 @@ def test_refusal_is_json_with_security_headers_and_request_id(server: Server, ca
     sent, status = REFUSALS[case]
     sent = sent.replace(HOST, b"X-Request-ID: chosen-by-the-client\r\n" + HOST, 1)
     with connected(server.url, timeout=TIMEOUT) as connection:
-        # Nothing after a refused request is answered.
+        # The server does not answer requests after a refused one.
         connection.send(sent if status == 408 else sent + LIVE)
         received = connection.receive()
     head, _, body = received.partition(b"\r\n\r\n")

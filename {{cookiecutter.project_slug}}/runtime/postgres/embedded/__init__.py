@@ -1,5 +1,5 @@
-"""A real PostgreSQL for development, from a wheel: no Docker, no installation, gone when its last user leaves.
+"""A real PostgreSQL server for development, from a wheel: no Docker and no installation.
 
-Its data stays in `DATABASES["default"]["DATA_DIRECTORY"]`. Nothing starts before the first query, so commands that need
-no database do not wait for one.
+The first connection starts it, so commands that need no database do not wait for it. It stops with the last process
+that uses it. Its data stays in `DATABASES["default"]["DATA_DIRECTORY"]`.
 """

