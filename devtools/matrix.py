@@ -10,14 +10,14 @@ import covertable
 ROOT = Path(__file__).resolve().parent.parent
 QUESTIONS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 TOGGLES = [key for key, default in QUESTIONS.items() if isinstance(default, bool)]
-# In one order, whichever of them is the default.
+# Sorted, so that the order does not depend on a fork's default.
 SERVERS: list[str] = sorted(QUESTIONS["asgi_server"], reverse=True)
 
 # The answers to the questions with a fixed set of answers: {"use_channels": True, …, "asgi_server": "uvicorn"}.
 type Answers = dict[str, Any]
 
-# The answers to the other questions, and to these where none are given: a fork may have other defaults.
-USUAL: Answers = {
+# The answers of a test that gives none. They are not read from cookiecutter.json: a fork may have other defaults.
+DEFAULT_ANSWERS: Answers = {
     "project_name": "Async Django Service",
     "description": "An async Django service.",
     "author_name": "Ada Lovelace",

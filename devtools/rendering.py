@@ -11,7 +11,7 @@ from typing import Any
 from cookiecutter.main import cookiecutter
 
 from devtools.commands import ENVIRONMENT, GIT_IDENTITY, check_output, commit
-from devtools.matrix import ROOT, USUAL, Answers
+from devtools.matrix import DEFAULT_ANSWERS, ROOT, Answers
 
 REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
 
@@ -19,14 +19,13 @@ REPLAYS = str(Path(tempfile.gettempdir()) / "cookiecutter-replays")
 def render(answers: Answers, directory: Path, template: Path = ROOT, **options: bool) -> Path:
     """Render the service of a combination into a folder; return the folder of the service.
 
-    The answers may include other questions. An answer that is not given is the usual one. The options are
-    cookiecutter's.
+    `answers` may also answer the other questions. DEFAULT_ANSWERS has the rest. The options are cookiecutter's.
     """
     return Path(
         cookiecutter(
             str(template),
             no_input=True,
-            extra_context=USUAL | answers,
+            extra_context=DEFAULT_ANSWERS | answers,
             output_dir=str(directory),
             # By default, cookiecutter writes replays to the home directory.
             default_config={"replay_dir": REPLAYS},
@@ -53,7 +52,7 @@ def call_cookiecutter(
         (directory / name).mkdir(exist_ok=True)
     config = directory / "config.yaml"
     # JSON is YAML.
-    settings = {"replay_dir": str(directory / "replays"), "default_context": USUAL}
+    settings = {"replay_dir": str(directory / "replays"), "default_context": DEFAULT_ANSWERS}
     config.write_text(json.dumps(settings), encoding="utf-8")
     own = {"COOKIECUTTER_CONFIG": str(config), "TMPDIR": str(directory / "scripts"), "PYTHONUNBUFFERED": ""}
     return subprocess.run(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from devtools.commands import GIT_IDENTITY, check_output, commit, run
-from devtools.matrix import QUESTIONS, ROOT, SERVERS, TOGGLES, USUAL, Answers, all_off, all_on
+from devtools.matrix import DEFAULT_ANSWERS, QUESTIONS, ROOT, SERVERS, TOGGLES, Answers, all_off, all_on
 from devtools.rendering import contents, copy_repository, render
 from tests.support.expectations import TEMPLATE, check_files
 
@@ -111,7 +111,7 @@ def release_another(template: Path) -> None:
 def release(folder: Path) -> Path:
     """Create a repository of the template with one release, whose defaults are the usual answers."""
     questions = copy_repository(folder) / "cookiecutter.json"
-    defaults = QUESTIONS | USUAL | {"asgi_server": SERVERS}
+    defaults = QUESTIONS | DEFAULT_ANSWERS | {"asgi_server": SERVERS}
     questions.write_text(json.dumps(defaults, indent=2), encoding="utf-8")
     commit(folder)
     git(folder, "tag", OLDER)
