@@ -26,7 +26,7 @@ class Console:
             self.messages.append(f"{message.type}: {message.text}")
 
     def take(self) -> list[str]:
-        """Return the recorded messages, and forget them."""
+        """Return the recorded messages, and clear them."""
         # Earlier messages arrive before the result of this call.
         for page in self.context.pages:
             page.evaluate("0")

@@ -1,4 +1,4 @@
-"""What each answer must add to a service, and what must be absent without it."""
+"""The files and words that each answer must add to a service, and that must be absent without it."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ TRACES = {
     "use_orm_wrappers": r"\bservices\b(?!:)|reserv(e|ation)|create_product|count_users|count-users|users/count",
     "use_async_middleware": r"request.?id|server.timing|sent-by",
 }
-# What shows that a toggle is on.
+# Patterns that a service with the toggle must contain.
 SIGNS = {
     "use_channels": r"ProtocolTypeRouter",
     "use_postgres": r"psycopg",
