@@ -10,7 +10,7 @@ from devtools.rendering import copy_repository
 
 # A combination with the new toggle, traces of it in a service without it, and the tests that read every question.
 FILES = ("tests/services", "tests/repository/test_documents.py", "tests/render/test_answers.py")
-SELECTION = "[uvicorn+robots] or has_what and [uvicorn] or manifest or readme or rule"
+SELECTION = "[daphne+robots] or has_the_files and [uvicorn] or manifest or readme or rule"
 
 
 def check(repository: Path, selection: str) -> None:

@@ -10,7 +10,7 @@ from devtools.commands import check_output
 from devtools.matrix import ROOT, Answers, all_on
 from tests.support.expectations import TEMPLATE
 
-FOLDERS = ("benchmarks", "hooks", "load", "tests")
+FOLDERS = ("benchmarks", "devtools", "hooks", "load", "tests")
 # `make benchmark` and `make load` write most of these two documents.
 PRINTED = {ROOT / "docs" / "performance.md", ROOT / "docs" / "load.md"}
 DOCUMENTS = {*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")} - PRINTED
