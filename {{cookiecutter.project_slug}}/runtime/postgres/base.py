@@ -1,6 +1,7 @@
 """Django's database backend for PostgreSQL, whose connection pool serves worker threads and the event loop."""
 
 import time
+from typing import Any
 
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.postgresql import base, operations
@@ -64,6 +65,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.connection = self.last_pool.getconn()
         self.set_autocommit(self.settings_dict["AUTOCOMMIT"])
         connection_created.send(sender=type(self), connection=self)
+
+    def set_autocommit(self, autocommit: bool, *args: Any, **kwargs: Any) -> None:
+        """Set whether each statement is a transaction of its own, if there is a connection."""
+        # `atomic` calls this after it has closed a lost connection. Django would take another one from the pool, so
+        # that with a busy pool a request waits before it fails. `connect` sets this mode for the next one.
+        is_closed = self.connection is None and not self.in_atomic_block
+        if is_closed and autocommit == self.settings_dict["AUTOCOMMIT"]:
+            self.autocommit = autocommit
+            return
+        super().set_autocommit(autocommit, *args, **kwargs)
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # Connections from the pool are in this mode, and each call of the ORM gets one.

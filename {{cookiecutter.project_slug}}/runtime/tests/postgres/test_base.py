@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections, transaction
 from django.db.backends.signals import connection_created
 from psycopg import IsolationLevel
 
@@ -64,6 +64,20 @@ def test_autocommit_that_was_turned_off_is_on_again(wrapper: DatabaseWrapper) ->
     assert wrapper.get_autocommit()
     assert first_value(wrapper, "SELECT pg_current_xact_id_if_assigned() IS NULL")
     assert wrapper.connection.autocommit
+
+
+def test_a_transaction_that_loses_its_connection_fails_without_another_one(wrapper: DatabaseWrapper) -> None:
+    assert wrapper.pool is not None
+    connections["lost"] = wrapper
+    try:
+        with pytest.raises(OperationalError, match="terminating connection"), transaction.atomic("lost"):
+            first_value(wrapper, "SELECT pg_terminate_backend(pg_backend_pid())")
+    finally:
+        del connections["lost"]
+
+    assert wrapper.connection is None
+    assert wrapper.pool.get_stats()["requests_num"] == 2
+    assert wrapper.get_autocommit()
 
 
 def test_an_error_and_a_transaction_that_was_left_open_are_forgotten(wrapper: DatabaseWrapper) -> None:
