@@ -6,7 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections import ChainMap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from difflib import unified_diff
 from pathlib import Path
@@ -17,6 +17,8 @@ from equivalence.subjects import CASES, SUBJECTS
 
 from devtools.commands import check_output
 from devtools.matrix import Answers, all_off
+from devtools.postgres import empty_database
+from devtools.rendering import break_it
 
 pytestmark = [pytest.mark.slow(50), pytest.mark.xdist_group("equivalence")]
 
@@ -86,6 +88,42 @@ def replays(runtime: Path, database: Path) -> dict[str, Replay]:
         return {stack: dict(ChainMap(*(future.result() for future in shared))) for stack, shared in futures.items()}
 
 
+def replay_on_postgres(runtime: Path, stack: str, url: str, *names: str) -> Replay:
+    """Replay cases with a stack and a PostgreSQL database, where the runtime makes its queries on the event loop."""
+    happened: Replay = json.loads(call(runtime, stack, url, *names))
+    return happened
+
+
+@pytest.fixture(scope="module")
+def postgres_runtime(rendered: Callable[[Answers], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the `runtime` package of a service that uses PostgreSQL."""
+    directory = tmp_path_factory.mktemp("equivalence_on_postgres")
+    shutil.copytree(rendered(all_off() | {"use_postgres": True}) / "runtime", directory / "runtime")
+    return directory
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_runtime: Path, postgres_socket: str) -> Iterator[str]:
+    """Return the URL of the database that each case on PostgreSQL begins with."""
+    with empty_database(postgres_socket) as url:
+        call(postgres_runtime, "prepare", url)
+        yield url
+
+
+@pytest.fixture(scope="module")
+def replays_on_postgres(replays: dict[str, Replay], postgres_runtime: Path, postgres_url: str) -> dict[str, Replay]:
+    """Return what happened on PostgreSQL, by the stack, in every case that makes a query.
+
+    RUNTIME_ORM_ON_LOOP is true, its default. Without it the runtime makes each query in a thread, as on SQLite.
+    """
+    names = [
+        name
+        for name, results in replays["django"].items()
+        if any(event.startswith("query ") for result in results.values() for event in result["events"])
+    ]
+    return {stack: replay_on_postgres(postgres_runtime, stack, postgres_url, *names) for stack in ("django", "runtime")}
+
+
 def compare(name: str, django: Replay, runtime: Replay) -> None:
     """Raise AssertionError if the events of a case differ, or if the runtime makes more hops to a thread."""
     for receivers, result in django[name].items():
@@ -106,6 +144,20 @@ def parameter(name: str) -> Any:
 @pytest.mark.parametrize("name", [parameter(name) for name in CASES])
 def test_runtime_behaves_as_django_does(replays: dict[str, Replay], name: str) -> None:
     compare(name, replays["django"], replays["runtime"])
+
+
+def test_the_same_happens_on_postgresql(replays_on_postgres: dict[str, Replay]) -> None:
+    django, runtime = replays_on_postgres["django"], replays_on_postgres["runtime"]
+    names = [name for name in django if name not in INTENDED]
+    assert len(names) > 100
+    for name in names:
+        compare(name, django, runtime)
+
+
+def test_queries_of_async_views_to_postgresql_go_to_no_thread(replays_on_postgres: dict[str, Replay]) -> None:
+    name = "sessions: a session, /async/sessions/read/"
+    hops = {stack: replays_on_postgres[stack][name]["without receivers"]["hops"] for stack in ("django", "runtime")}
+    assert hops["runtime"] == 0 < hops["django"]
 
 
 def test_case_names_are_unique() -> None:
@@ -209,3 +261,16 @@ def test_fault_in_the_runtime_fails_its_case(
 
     with pytest.raises(AssertionError, match=message):
         compare(name, replays["django"], replay(tmp_path, "runtime", database, name))
+
+
+def test_queries_that_are_made_twice_on_the_event_loop_are_noticed(
+    replays_on_postgres: dict[str, Replay], postgres_runtime: Path, postgres_url: str, tmp_path: Path
+) -> None:
+    shutil.copytree(postgres_runtime / "runtime", tmp_path / "runtime")
+    break_it(
+        tmp_path, "runtime/postgres/on_loop.py", "        return call()\n", "        call()\n        return call()\n"
+    )
+    name = "sessions: a session, /async/sessions/read/"
+
+    with pytest.raises(AssertionError, match="\\+query SELECT"):
+        compare(name, replays_on_postgres["django"], replay_on_postgres(tmp_path, "runtime", postgres_url, name))

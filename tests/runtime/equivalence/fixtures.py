@@ -1,9 +1,6 @@
 """The rows of the database before each case."""
 
-import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 # The time of every case: the clock stands still.
@@ -44,11 +41,3 @@ def create_session(key: str, data: dict[str, Any], age: timedelta = timedelta(da
 
     encoded = Session.get_session_store_class()().encode(data | {"_csrftoken": SECRET})
     Session.objects.create(session_key=key, session_data=encoded, expire_date=NOW + age)
-
-
-def database_rows(database: Path) -> list[str]:
-    """Return the users and the sessions in the database, a line each."""
-    with closing(sqlite3.connect(database)) as connection:
-        users = connection.execute("SELECT username, last_login, password FROM auth_user ORDER BY id")
-        sessions = connection.execute("SELECT * FROM django_session ORDER BY session_key")
-        return [f"user {row}" for row in users] + [f"session {row}" for row in sessions]

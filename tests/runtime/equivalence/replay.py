@@ -1,6 +1,7 @@
 """`python -m equivalence.replay STACK DATABASE [CASE…]` makes the requests of cases and prints the events as JSON.
 
 The stack is `django` or `runtime`. With `prepare` in its place, the command creates the database of the cases.
+The database is an SQLite file or the URL of a PostgreSQL database.
 
 Most cases are replayed without receivers of request signals, because the runtime takes shortcuts then. Some are
 replayed with receivers as well.
@@ -17,7 +18,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime, tzinfo
 from functools import cache
 from http.cookies import SimpleCookie
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -25,7 +25,8 @@ import django
 from django.conf import settings
 from django.test.utils import override_settings
 from equivalence.client import Case, Client, Request
-from equivalence.fixtures import NOW, database_rows, populate
+from equivalence.databases import Database, database_at
+from equivalence.fixtures import NOW, populate
 from equivalence.recorder import describe, events, note, record_log, record_queries
 from equivalence.settings import SETTINGS
 
@@ -37,12 +38,9 @@ MAX_SHOWN = 300  # bytes of a body
 
 def main() -> None:
     """Run the command line."""
-    stack, path, *names = sys.argv[1:]
-    database = Path(path)
-    # The database need not survive a power failure, so it may skip fsync.
-    options = {"init_command": "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY"}
-    databases = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": database, "OPTIONS": options}}
-    settings.configure(**SETTINGS, DATABASES=databases)
+    stack, location, *names = sys.argv[1:]
+    database = database_at(location)
+    settings.configure(**SETTINGS, DATABASES={"default": database.configuration(stack)})
     django.setup()
     if stack == "prepare":
         prepare()
@@ -53,18 +51,22 @@ def main() -> None:
 
     connection_created.connect(record_queries)
     record_log()
-    untouched, before = database.read_bytes(), database_rows(database)
+    database.save()
+    before = database.rows()
     # The objects that exist now stay alive. The garbage collector need not examine them in each case.
     gc.freeze()
     results = {}
     with asyncio.Runner() as runner:
+        serving = database.serving(stack)
+        runner.run(serving.__aenter__())
         for name in names or CASES:
             results[name] = {}
             for receivers in (False, True) if name.startswith(ALSO_WITH_RECEIVERS) else (False,):
                 result = replay(CASES[name], stack, receivers, runner, database)
                 results[name]["with receivers" if receivers else "without receivers"] = result
-                if database_rows(database) != before:
-                    database.write_bytes(untouched)
+                if database.rows() != before:
+                    database.restore()
+        runner.run(serving.__aexit__(None, None, None))
     json.dump(results, sys.stdout)
 
 
@@ -76,7 +78,7 @@ def prepare() -> None:
     populate()
 
 
-def replay(case: Case, stack: str, receivers: bool, runner: asyncio.Runner, database: Path) -> dict[str, Any]:
+def replay(case: Case, stack: str, receivers: bool, runner: asyncio.Runner, database: Database) -> dict[str, Any]:
     """Make the requests of a case. Return the events, the number of hops to a thread, and the middleware."""
     from runtime.development.hops import count_hops
 
@@ -89,7 +91,7 @@ def replay(case: Case, stack: str, receivers: bool, runner: asyncio.Runner, data
         application, middleware = build(stack)
         with count_hops() as hops:
             runner.run(run_case(application, case))
-        events.extend(database_rows(database))
+        events.extend(database.rows())
     return {"events": events.copy(), "hops": len(hops), "middleware": middleware}
 
 
