@@ -18,7 +18,7 @@ from equivalence.subjects import CASES, SUBJECTS
 from devtools.commands import check_output
 from devtools.matrix import Answers, all_off
 from devtools.postgres import empty_database
-from devtools.rendering import break_it
+from devtools.rendering import break_source
 
 pytestmark = [pytest.mark.slow(50), pytest.mark.xdist_group("equivalence")]
 
@@ -267,7 +267,7 @@ def test_queries_that_are_made_twice_on_the_event_loop_are_noticed(
     replays_on_postgres: dict[str, Replay], postgres_runtime: Path, postgres_url: str, tmp_path: Path
 ) -> None:
     shutil.copytree(postgres_runtime / "runtime", tmp_path / "runtime")
-    break_it(
+    break_source(
         tmp_path, "runtime/postgres/on_loop.py", "        return call()\n", "        call()\n        return call()\n"
     )
     name = "sessions: a session, /async/sessions/read/"
