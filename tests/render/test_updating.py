@@ -236,7 +236,8 @@ def test_conflict_is_marked_in_the_file(service: Path) -> None:
     for path in (CHANGED, ADDED):
         assert f"Applied patch to '{path}' with conflicts." in stderr
         assert (service / path).read_text(encoding="utf-8").splitlines()[:5] == [
-            "            "  # From the owner.",
+            "<<<<<<< ours",
+            "# From the owner.",
             "=======",
             "# From the template.",
             ">>>>>>> theirs",
