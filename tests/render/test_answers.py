@@ -362,7 +362,7 @@ def test_keyword_that_the_list_lacks_is_detected(tmp_path: Path, monkeypatch: py
     template = copy_template(tmp_path / "template")
     break_source(template, "hooks/pre_gen_project.py", "turtledemo types", "types")
     break_source(template, "hooks/pre_gen_project.py", "nonlocal not", "not")
-    monkeypatch.setattr("test_answers.ROOT", template)
+    monkeypatch.setattr(f"{__name__}.ROOT", template)
 
     assert verdicts(tmp_path, PYTHONS[-1])["accepted"] == ["nonlocal", "turtledemo"]
 
