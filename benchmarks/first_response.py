@@ -43,12 +43,16 @@ def first_response(*answers: str) -> dict[str, float]:
         note("render")
         [service] = Path(directory).iterdir()
         uv = [shutil.which("uv") or UV, "run", "--quiet", "manage.py"]
-        subprocess.run([*uv, "migrate"], check=True, cwd=service, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run([*uv, "migrate"], check=True, cwd=service, env=ENVIRONMENT, **quiet)
         note("uv sync and migrate")
         port = free_port()
-        with started(service, *uv, "runserver", str(port), port=port, path="/"):
+        with started(service, *uv, "runserver", str(port), port=port, path="/") as server:
             note("runserver")
             times["total"] = time.perf_counter() - beginning
+            # A killed server would leave its development PostgreSQL behind.
+            server.process.terminate()
+            server.process.wait()
     return times
 
 
