@@ -36,6 +36,12 @@ def make_commands(service: Path, target: str, **variables: object) -> list[str]:
     return check_output(service, "make", "--dry-run", "--no-print-directory", target, *settings).splitlines()
 
 
+def prepare(service: Path, environment: dict[str, str]) -> None:
+    """Check and migrate a service as `make serve` does, and add the superuser. Raises AssertionError if that fails."""
+    superuser = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
+    check_output(service, sys.executable, PREPARE, **environment, **superuser)
+
+
 @contextmanager
 def served(
     service: Path,
@@ -51,14 +57,7 @@ def served(
     """
     port = port or free_port()
     environment = production_environment(answers, database_url, redis_url) | TEST_TIMEOUTS | variables
-    check_output(
-        service,
-        sys.executable,
-        PREPARE,
-        SUPERUSER_NAME=USERNAME,
-        SUPERUSER_PASSWORD=PASSWORD,
-        **environment,
-    )
+    prepare(service, environment)
     with suppliers() as supplier_urls:
         if answers["use_async_views"]:
             environment.setdefault("SUPPLIER_URLS", supplier_urls)

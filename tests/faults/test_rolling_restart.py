@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -23,11 +22,9 @@ import httpx
 import psutil
 import pytest
 
-from devtools.browser import PASSWORD, USERNAME
-from devtools.commands import check_output
 from devtools.matrix import SERVERS, Answers, all_off
 from devtools.ports import free_port
-from devtools.production import PREPARE, make_commands, production_environment
+from devtools.production import make_commands, prepare, production_environment
 from devtools.rendering import break_source, render
 from devtools.servers import Server, booted
 from tests.support.probing import PROBE
@@ -114,8 +111,7 @@ class Deployment:
             "DATABASE_URL": f"sqlite:///{service / 'db.sqlite3'}",
             "SHUTDOWN_DELAY": f"{delay}",
         }
-        admin = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
-        check_output(service, sys.executable, PREPARE, **self.environment, **admin)
+        prepare(service, self.environment)
         # One folder per process, because each writes a log.
         self.folders = [shutil.copytree(service, service.with_name(f"process{number}")) for number in range(2)]
         self.ports = [free_port(), free_port()]
@@ -215,8 +211,7 @@ def test_rolling_restart_loses_requests_without_a_drain(delay: float, ready: boo
 def test_reload_of_the_workers_loses_no_request(name: str, tmp_path: Path) -> None:
     service, answers = render_for_load(name, tmp_path)
     environment = production_environment(answers, None, None) | {"SHUTDOWN_DELAY": f"{DELAY}", "WEB_CONCURRENCY": "2"}
-    admin = {"SUPERUSER_NAME": USERNAME, "SUPERUSER_PASSWORD": PASSWORD}
-    check_output(service, sys.executable, PREPARE, **environment, **admin)
+    prepare(service, environment)
     port = free_port()
     command = shlex.split(make_commands(service, "serve", PORT=port)[-1])
 

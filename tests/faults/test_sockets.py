@@ -302,7 +302,7 @@ def workers_with_sockets(server: Server) -> set[int]:
     port = int(server.url.rpartition(":")[2])
     return {
         process.pid
-        for process in psutil.Process(server.process.pid).children(recursive=True)
+        for process in processes(server)[1:]
         for connection in process.net_connections("tcp")
         if connection.status == psutil.CONN_ESTABLISHED and connection.laddr.port == port
     }

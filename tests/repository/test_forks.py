@@ -1,6 +1,5 @@
 """A fork that has other defaults passes the tests of rendering and of the repository."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from devtools.commands import GIT_IDENTITY, check_output, commit
 from devtools.matrix import ROOT
 from devtools.rendering import break_source, copy_repository
+from tests.support.repositories import run_tests
 
 # The defaults that a team changes first.
 DEFAULTS = {
@@ -31,12 +31,6 @@ def fork(tmp_path: Path) -> Path:
         break_source(repository, "cookiecutter.json", old, new)
     commit(repository)
     return repository
-
-
-def run_tests(fork: Path, *arguments: str) -> str:
-    """Run tests of a fork, and return the output. Raises AssertionError if a test fails."""
-    options = ("-q", "-n0", "-p", "no:cacheprovider", f"--basetemp={fork}-tmp")
-    return check_output(fork, sys.executable, "-m", "pytest", *options, *arguments)
 
 
 @pytest.mark.slow(20)

@@ -45,12 +45,17 @@ INTENDED = {
 }
 
 
-def replay(runtime: Path, stack: str, database: Path, *names: str) -> Replay:
+def replay(runtime: Path, stack: str, database: str, *names: str) -> Replay:
     """Replay cases with a stack, and return the results. `runtime` is the folder with the `runtime` package."""
+    results: Replay = json.loads(call(runtime, stack, database, *names))
+    return results
+
+
+def replay_on_copy(runtime: Path, stack: str, database: Path, *names: str) -> Replay:
+    """Replay cases on a copy of an SQLite database, so that several replays run at the same time."""
     with tempfile.NamedTemporaryFile(dir=runtime, suffix=".sqlite3") as copy:
         shutil.copyfile(database, copy.name)
-        happened: Replay = json.loads(call(runtime, stack, copy.name, *names))
-    return happened
+        return replay(runtime, stack, copy.name, *names)
 
 
 def call(runtime: Path, *arguments: str) -> str:
@@ -82,16 +87,10 @@ def replays(runtime: Path, database: Path) -> dict[str, Replay]:
     parts = {"django": [names[::2], names[1::2]], "runtime": [names]}
     with ThreadPoolExecutor() as executor:
         futures = {
-            stack: [executor.submit(replay, runtime, stack, database, *part) for part in shared]
+            stack: [executor.submit(replay_on_copy, runtime, stack, database, *part) for part in shared]
             for stack, shared in parts.items()
         }
         return {stack: dict(ChainMap(*(future.result() for future in shared))) for stack, shared in futures.items()}
-
-
-def replay_on_postgres(runtime: Path, stack: str, url: str, *names: str) -> Replay:
-    """Replay cases with a stack and a PostgreSQL database, where the runtime makes its queries on the event loop."""
-    happened: Replay = json.loads(call(runtime, stack, url, *names))
-    return happened
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +111,7 @@ def postgres_url(postgres_runtime: Path, postgres_socket: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def replays_on_postgres(replays: dict[str, Replay], postgres_runtime: Path, postgres_url: str) -> dict[str, Replay]:
-    """Return what happened on PostgreSQL, by the stack, in every case that makes a query.
+    """Return the results on PostgreSQL of every case that makes a query, by stack.
 
     RUNTIME_ORM_ON_LOOP is true, its default. Without it the runtime makes each query in a thread, as on SQLite.
     """
@@ -121,7 +120,7 @@ def replays_on_postgres(replays: dict[str, Replay], postgres_runtime: Path, post
         for name, results in replays["django"].items()
         if any(event.startswith("query ") for result in results.values() for event in result["events"])
     ]
-    return {stack: replay_on_postgres(postgres_runtime, stack, postgres_url, *names) for stack in ("django", "runtime")}
+    return {stack: replay(postgres_runtime, stack, postgres_url, *names) for stack in ("django", "runtime")}
 
 
 def compare(name: str, django: Replay, runtime: Replay) -> None:
@@ -146,7 +145,7 @@ def test_runtime_behaves_as_django_does(replays: dict[str, Replay], name: str) -
     compare(name, replays["django"], replays["runtime"])
 
 
-def test_the_same_happens_on_postgresql(replays_on_postgres: dict[str, Replay]) -> None:
+def test_runtime_behaves_as_django_does_on_postgresql(replays_on_postgres: dict[str, Replay]) -> None:
     django, runtime = replays_on_postgres["django"], replays_on_postgres["runtime"]
     names = [name for name in django if name not in INTENDED]
     assert len(names) > 100
@@ -154,7 +153,7 @@ def test_the_same_happens_on_postgresql(replays_on_postgres: dict[str, Replay]) 
         compare(name, django, runtime)
 
 
-def test_queries_of_async_views_to_postgresql_go_to_no_thread(replays_on_postgres: dict[str, Replay]) -> None:
+def test_async_session_read_on_postgresql_makes_no_hops(replays_on_postgres: dict[str, Replay]) -> None:
     name = "sessions: a session, /async/sessions/read/"
     hops = {stack: replays_on_postgres[stack][name]["without receivers"]["hops"] for stack in ("django", "runtime")}
     assert hops["runtime"] == 0 < hops["django"]
@@ -260,10 +259,10 @@ def test_fault_in_the_runtime_fails_its_case(
         file.write(f"\n\n{code}\n")
 
     with pytest.raises(AssertionError, match=message):
-        compare(name, replays["django"], replay(tmp_path, "runtime", database, name))
+        compare(name, replays["django"], replay_on_copy(tmp_path, "runtime", database, name))
 
 
-def test_queries_that_are_made_twice_on_the_event_loop_are_noticed(
+def test_query_that_runs_twice_on_the_event_loop_fails_its_case(
     replays_on_postgres: dict[str, Replay], postgres_runtime: Path, postgres_url: str, tmp_path: Path
 ) -> None:
     shutil.copytree(postgres_runtime / "runtime", tmp_path / "runtime")
@@ -273,4 +272,4 @@ def test_queries_that_are_made_twice_on_the_event_loop_are_noticed(
     name = "sessions: a session, /async/sessions/read/"
 
     with pytest.raises(AssertionError, match="\\+query SELECT"):
-        compare(name, replays_on_postgres["django"], replay_on_postgres(tmp_path, "runtime", postgres_url, name))
+        compare(name, replays_on_postgres["django"], replay(tmp_path, "runtime", postgres_url, name))

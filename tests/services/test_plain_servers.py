@@ -1,15 +1,14 @@
 """The servers' own commands: they run the application too, without the additions of `python -m runtime.server`."""
 
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
-from devtools.commands import TIMEOUT, check_output
+from devtools.commands import TIMEOUT
 from devtools.matrix import all_on
 from devtools.ports import free_port
-from devtools.production import PREPARE, production_environment
+from devtools.production import prepare, production_environment
 from devtools.rendering import render
 from devtools.servers import started
 from tests.support.contract import check_ping
@@ -28,9 +27,7 @@ def test_own_command_of_a_server_runs_the_application(
     answers = all_on(name)
     service = render(answers, tmp_path)
     environment = production_environment(answers, database_url, redis_url)
-    check_output(
-        service, sys.executable, PREPARE, SUPERUSER_NAME="ada", SUPERUSER_PASSWORD="only a test's", **environment
-    )
+    prepare(service, environment)
     port = free_port()
     with started(service, *COMMANDS[name], str(port), port=port, **environment) as server:
         assert httpx.get(f"{server.url}/health/live", timeout=TIMEOUT).status_code == 200

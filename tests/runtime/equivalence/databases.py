@@ -13,6 +13,12 @@ USERS = "SELECT username, last_login, password FROM auth_user ORDER BY id"
 SESSIONS = "SELECT * FROM django_session ORDER BY session_key"
 
 
+def described_rows(connection: sqlite3.Connection | psycopg.Connection) -> list[str]:
+    """Return the users and the sessions, a line each."""
+    users, sessions = connection.execute(USERS), connection.execute(SESSIONS)
+    return [f"user {row}" for row in users] + [f"session {row}" for row in sessions]
+
+
 class SQLite:
     """A database in a file."""
 
@@ -36,8 +42,7 @@ class SQLite:
     def rows(self) -> list[str]:
         """Return the users and the sessions, a line each."""
         with closing(sqlite3.connect(self.path)) as connection:
-            users, sessions = connection.execute(USERS), connection.execute(SESSIONS)
-            return [f"user {row}" for row in users] + [f"session {row}" for row in sessions]
+            return described_rows(connection)
 
     @asynccontextmanager
     async def serving(self, stack: str) -> AsyncIterator[None]:
@@ -85,8 +90,7 @@ class PostgreSQL:
 
     def rows(self) -> list[str]:
         """Return the users and the sessions, a line each."""
-        users, sessions = self.connection.execute(USERS), self.connection.execute(SESSIONS)
-        return [f"user {row}" for row in users] + [f"session {row}" for row in sessions]
+        return described_rows(self.connection)
 
     @asynccontextmanager
     async def serving(self, stack: str) -> AsyncIterator[None]:
